@@ -1,0 +1,4 @@
+"""Estimators of what a channel and its radios do: `estimate_x` returns a frozen result with a quality.
+
+May import radio.
+"""

@@ -1,0 +1,57 @@
+"""How the server reaches devices. The round code sees this protocol only."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from devices.messages import Failed, Reply, Request
+
+Handler = Callable[[Request], Reply]
+
+
+class DeviceProxy(Protocol):
+    """Asks many devices at once."""
+
+    def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """One reply a request, in the order of the requests; a device that could not answer gives Failed."""
+        ...
+
+    def close(self) -> None:
+        """Let the devices go."""
+        ...
+
+
+class LocalProxy:
+    """Devices in this process, asked in parallel by `threads` workers. A device handles one request at a time.
+
+    prepare_worker: called once in each worker, to keep numerical libraries to one thread.
+    """
+
+    def __init__(
+        self, handlers: Mapping[int, Handler], threads: int, prepare_worker: Callable[[], None] | None = None
+    ) -> None:
+        self._handlers = dict(handlers)
+        self._pool = ThreadPoolExecutor(threads, "device", initializer=prepare_worker or (lambda: None))
+
+    def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """A device's own error is its failure, not the server's; anything else is a bug and is raised."""
+        futures = {
+            device: self._pool.submit(self._handlers[device], request) for device, request in requests.items()
+        }
+        return {device: future.result() for device, future in futures.items()}
+
+    def close(self) -> None:
+        """Wait for what is running, then stop the workers."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def guarded(handle: Handler, device: int) -> Handler:
+    """`handle`, with errors of computation and of radios turned into Failed."""
+
+    def answer(request: Request) -> Reply:
+        try:
+            return handle(request)
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            return Failed(f"device {device}, {type(request).__name__.lower()}: {error}")
+
+    return answer

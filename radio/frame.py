@@ -1,0 +1,58 @@
+"""The payload frame: a preamble that all devices send alike, then the analog payload, then a silent tail.
+
+Element j of the payload rides on subcarrier j % num_active of symbol j // num_active; the last symbol is
+filled with zeros. `level` is the sample-domain amplitude of a resource element of power 1.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.decibel import from_db
+from radio.interface import Samples
+from radio.ofdm import OfdmConfig, demodulate, modulate
+from radio.preamble import COMMON, preamble, preamble_len
+
+
+def num_payload_symbols(num_elements: int, ofdm: OfdmConfig) -> int:
+    """OFDM symbols that carry `num_elements` resource elements."""
+    return math.ceil(num_elements / ofdm.num_active)
+
+
+def frame_len(num_elements: int, ofdm: OfdmConfig) -> int:
+    """Samples of a payload frame."""
+    return preamble_len(ofdm) + num_payload_symbols(num_elements, ofdm) * ofdm.symbol_len
+
+
+def element_level(backoff_db: float, ofdm: OfdmConfig) -> float:
+    """Amplitude of a resource element of power 1 when the payload's rms lies `backoff_db` below full scale."""
+    return math.sqrt(from_db(-backoff_db) * ofdm.fft_len / ofdm.num_active)
+
+
+def modulate_frame(
+    amplitudes: NDArray[np.complexfloating],
+    compensation: NDArray[np.complexfloating],
+    level: float,
+    ofdm: OfdmConfig,
+) -> Samples:
+    """Amplitudes of resource elements to the samples of a frame.
+
+    amplitudes: (num_elements,), already compensated, power 1 is the nominal.
+    compensation: (num_active,) the unit-magnitude factors that align this device's preamble with the others'.
+    returns: (frame_len,), complex64.
+    """
+    num_symbols = num_payload_symbols(len(amplitudes), ofdm)
+    grid = np.zeros(num_symbols * ofdm.num_active, dtype=np.complex64)
+    grid[: len(amplitudes)] = amplitudes
+    payload = modulate(grid.reshape(num_symbols, ofdm.num_active), ofdm)
+    return np.float32(level) * np.concatenate([preamble(ofdm, COMMON, compensation), payload])
+
+
+def demodulate_frame(
+    samples: Samples, num_elements: int, level: float, ofdm: OfdmConfig
+) -> NDArray[np.complex64]:
+    """Inverse of `modulate_frame` for the payload. samples: (frame_len,) from the preamble's first sample."""
+    payload = demodulate(samples[preamble_len(ofdm) :], ofdm).reshape(-1)[:num_elements]
+    payload *= np.float32(1.0 / level)
+    return payload

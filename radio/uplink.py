@@ -1,0 +1,136 @@
+"""The second waist: amplitudes of resource elements. Above it nothing knows how they travelled.
+
+Power 1 is the nominal power of a resource element, on every uplink.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.interface import Samples
+from radio.sounding import SoundingSlot
+
+Estimator = Literal["oamp", "iht", "adjoint"]
+
+
+class SyncError(RuntimeError):
+    """A burst was not found where it had to be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a round's payload is; decided by the server, broadcast before anyone encodes.
+
+    `scale` multiplies amplitudes (sqrt(rho)/eta in Air-meta-pFL); a draft plan has scale 1 and tells devices what
+    to measure the power of. `mean_gain` is E|h| of the channel's model. `start_index` counts samples of the
+    transmitters' clocks.
+    """
+
+    round: int
+    seed: int
+    devices: tuple[int, ...]
+    dimension: int
+    num_elements: int
+    num_kept: int
+    estimator: Estimator = "oamp"
+    scale: float = 1.0
+    mean_gain: float = 1.0
+    start_index: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelState:
+    """What a device is told of its channel: element j of the payload sees gains[j % len(gains)].
+
+    gains: (num_active,) or (1,), complex.
+    """
+
+    gains: NDArray[np.complex128]
+
+    def over(self, num_elements: int) -> NDArray[np.complex128]:
+        """(num_elements,) the gain of every resource element."""
+        return np.resize(self.gains, num_elements)
+
+
+@dataclass(frozen=True, eq=False)
+class Sounding:
+    """Outcome of a sounding slot: channels per device, and how far each estimate can be trusted.
+
+    error_variances: mean squared error expected of each device's gains, 0 where the truth was given.
+    """
+
+    channels: dict[int, ChannelState]
+    noise_variance: float
+    error_variances: dict[int, float]
+    overhead_elements: int = 0
+    airtime_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Reception:
+    """The superposed payload. amplitudes: (num_elements,) complex; noise_variance: E|n|^2 of each.
+
+    quality: in [0, 1], normalised correlation with the frame's preamble; 1 where no waveform is involved.
+    samples: the received frame, kept for figures, where a waveform is involved.
+    """
+
+    amplitudes: NDArray[np.complexfloating]
+    noise_variance: float
+    quality: float = 1.0
+    overhead_elements: int = 0
+    airtime_s: float = 0.0
+    samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
+
+
+class Scheme(Protocol):
+    """A pair of pure functions between a real update and the amplitudes of resource elements."""
+
+    def num_elements(self, dimension: int, measurements: float) -> int:
+        """Resource elements of a payload, given d and `update.measurements`."""
+        ...
+
+    def encode(
+        self, update: NDArray[np.floating], channel: ChannelState, plan: Plan
+    ) -> tuple[NDArray[np.complexfloating], NDArray[np.floating]]:
+        """(amplitudes, sent): what to transmit, and what of `update` that stands for, in parameter space."""
+        ...
+
+    def decode(self, reception: Reception, plan: Plan) -> NDArray[np.floating]:
+        """Estimate of the mean of `sent` over plan.devices."""
+        ...
+
+
+class Uplink(Protocol):
+    """Carries payloads from devices to the server. `sent` holds what each device put on the air: amplitudes
+    where no waveform is involved, samples where the air lives in this process, nothing where radios are real."""
+
+    def slot(self, round_index: int, devices: tuple[int, ...]) -> SoundingSlot:
+        """When and in which order the devices of a round sound."""
+        ...
+
+    def sound(self, slot: SoundingSlot, sent: Mapping[int, NDArray[np.complexfloating]]) -> Sounding:
+        """Hold the sounding slot. Raises SyncError."""
+        ...
+
+    def payload_index(self, slot: SoundingSlot) -> int:
+        """Index at which the payload frame of the slot's round starts."""
+        ...
+
+    def collect(self, plan: Plan, sent: Mapping[int, NDArray[np.complexfloating]]) -> Reception:
+        """Receive the superposition of what plan.devices sent. Raises SyncError."""
+        ...
+
+    def close(self) -> None:
+        """Silence and release whatever was opened."""
+        ...
+
+
+class Truth(Protocol):
+    """What only a simulation knows; used to judge a round, never to run it."""
+
+    def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
+        """(num_active,) or (1,) true gains of a device at payload time, in the sense of ChannelState."""
+        ...

@@ -1,0 +1,85 @@
+"""Everything that a run continues from, in one file that is replaced whole: either the old or the new one exists.
+
+Random streams, fading and noise are functions of seed and round, so parameters and memories are all there is.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+PARAMETERS = "theta"
+MEMORY = "memory."
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """After `round` rounds. untrained: the evaluation before the first of them; failed_in_a_row: up to here."""
+
+    round: int
+    theta: NDArray[np.float32]
+    memories: dict[int, NDArray[np.float32]]
+    untrained: dict[str, Any] = field(default_factory=dict)
+    failed_in_a_row: int = 0
+    wall_s: float = 0.0
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where a run folder keeps its checkpoint."""
+    return folder / "checkpoint" / "state.safetensors"
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write beside the old one, flush to disk, replace."""
+    tensors = {PARAMETERS: checkpoint.theta}
+    tensors |= {f"{MEMORY}{device}": values for device, values in checkpoint.memories.items()}
+    facts = {
+        "round": checkpoint.round,
+        "untrained": checkpoint.untrained,
+        "failed_in_a_row": checkpoint.failed_in_a_row,
+        "wall_s": checkpoint.wall_s,
+    }
+    write_whole(checkpoint_path(folder), save(tensors, metadata={"airmeta": json.dumps(facts)}))
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """The last checkpoint of a run folder, or None if it has none. Raises CheckpointError."""
+    path = checkpoint_path(folder)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            facts = json.loads(stored.metadata()["airmeta"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118, not a dictionary
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}; remove the run folder and start again"
+        ) from error
+    memories = {int(n.removeprefix(MEMORY)): v for n, v in tensors.items() if n.startswith(MEMORY)}
+    return Checkpoint(theta=tensors[PARAMETERS], memories=memories, **facts)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file so that a crash leaves the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(beside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,69 @@
+"""What a round was worth: errors of the estimate, power, and the statistics of evaluations."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.messages import Scores
+from radio.uplink import ChannelState, Plan, Truth
+
+
+def relative_error(estimate: NDArray[Any], reference: NDArray[Any]) -> float | None:
+    """|a - b|^2 / |b|^2, linear; None where b is zero. Real or complex, equal shapes."""
+    energy = float(np.linalg.norm(reference)) ** 2
+    return float(np.linalg.norm(estimate - reference)) ** 2 / energy if energy > 0.0 else None
+
+
+def mean_db(ratios: Sequence[float | None]) -> float | None:
+    """10 log10 of the linear mean of those that exist; None if none does or the mean is 0."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    mean = math.fsum(known) / len(known) if known else 0.0
+    return 10.0 * math.log10(mean) if mean > 0.0 else None
+
+
+def mean_vector(vectors: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Mean in the order given, in float64."""
+    total = np.zeros(len(vectors[0]))
+    for vector in vectors:
+        total += vector
+    return total / len(vectors)
+
+
+def perfect_superposition(
+    plan: Plan,
+    amplitudes: Mapping[int, NDArray[np.complexfloating]],
+    told: Mapping[int, ChannelState],
+    truth: Truth,
+) -> NDArray[np.complex128]:
+    """y0 = sum_i |h_ij| x_ij: true gains at payload time, perfect phase, no noise; (num_elements,).
+
+    amplitudes: what each device transmitted, turned back by the phases it was told, so that a coherent scheme's
+    payload is summed as if its compensation had been perfect.
+    """
+    total = np.zeros(plan.num_elements, dtype=np.complex128)
+    for device in plan.devices:
+        magnitude = np.resize(np.abs(truth.gains(plan, device)), plan.num_elements)
+        unturned = np.exp(1j * np.angle(told[device].over(plan.num_elements)))
+        total += magnitude * unturned * amplitudes[device]
+    return total
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Mean over tasks and its 95 % interval, normal approximation."""
+    mean = math.fsum(values) / len(values)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    half_width = 1.96 * math.sqrt(variance / len(values))
+    return mean, (mean - half_width, mean + half_width)
+
+
+def summarise_scores(scores: Scores) -> dict[str, object]:
+    """Means of losses and accuracies over test tasks, each with its interval."""
+    summary: dict[str, object] = {"test_tasks": len(scores.loss_after)}
+    for name in ("loss_before", "loss_after", "accuracy_before", "accuracy_after"):
+        mean, interval = mean_and_interval(getattr(scores, name))
+        summary[name] = mean
+        summary[f"{name}_ci95"] = list(interval)
+    return summary

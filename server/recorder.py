@@ -1,0 +1,192 @@
+"""The run folder: what it holds, how it is opened, how lines are added to it and cut back on resume."""
+
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.checkpoint import write_whole
+from server.config import Arm, Experiment, to_tables, to_toml
+from server.metrics import mean_db
+
+Record = dict[str, Any]
+CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME = (
+    "config.toml",
+    "manifest.json",
+    "rounds.jsonl",
+    "summary.json",
+    "frame.npz",
+)
+DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "safetensors")
+
+
+class RunFolderError(ValueError):
+    """A folder that cannot take this run."""
+
+
+def open_run_folder(folder: Path, arms: Sequence[Arm], resume: bool) -> None:
+    """Make the folders of a run, or check that what is there is the same experiment. Raises RunFolderError.
+
+    Nothing is written unless every arm can run.
+    """
+    if folder.is_file():
+        raise RunFolderError(f"{folder} is a file; give --out a folder")
+    held = sorted(folder.rglob(CONFIG)) if folder.is_dir() else []
+    if resume and not held:
+        raise RunFolderError(f"{folder} holds no run to resume; start it without --resume")
+    if held and not resume:
+        raise RunFolderError(f"{folder} already holds a run; give another --out, or --resume to continue it")
+    if not held and folder.is_dir() and any(folder.iterdir()):
+        raise RunFolderError(f"{folder} holds files that are no run; give --out a new or empty folder")
+    if strangers := [path for path in held if path.parent not in {folder / arm.name for arm in arms}]:
+        raise RunFolderError(f"{strangers[0].parent} is no arm of this configuration; give another --out")
+    for arm in arms:
+        config = folder / arm.name / CONFIG
+        if config.exists():
+            _refuse_other_settings(config, to_tables(arm.experiment))
+    for arm in arms:
+        write_whole(folder / arm.name / CONFIG, to_toml(to_tables(arm.experiment)).encode())
+
+
+def write_arms(folder: Path, arms: Sequence[Arm]) -> None:
+    """Names of the arms in the order of the file, where there are several."""
+    if [arm.name for arm in arms] != [""]:
+        content = json.dumps({"arms": [arm.name for arm in arms]}, indent=2) + "\n"
+        write_whole(folder / MANIFEST, content.encode())
+
+
+def _refuse_other_settings(config: Path, wanted: Record) -> None:
+    held = tomllib.loads(config.read_text(encoding="utf-8"))
+    differing = [
+        f"{table}.{key} is {held.get(table, {}).get(key)!r} there, {value!r} here"
+        for table, keys in wanted.items()
+        for key, value in keys.items()
+        if (table, key) != ("run", "threads")
+        and held.get(table, {}).get(key) != value  # threads change no bits
+    ]
+    if differing:
+        raise RunFolderError(
+            f"{config.parent} holds a run with other settings: {'; '.join(differing[:3])}; resume with the "
+            "configuration it was started with, or give another --out"
+        )
+
+
+def write_manifest(folder: Path, experiment: Experiment, threads: int, radios: list[Record]) -> None:
+    """What the run was made with."""
+    manifest = {
+        "seed": experiment.run.seed,
+        "threads": threads,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {name: _version(name) for name in DISTRIBUTIONS} | {"gnuradio": gnuradio_version()},
+        "commit": _commit(),
+        "radios": radios,
+    }
+    write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def append_round(folder: Path, record: Record) -> None:
+    """Add one line and see it to the disk, so that a checkpoint never knows of a round that the record lacks."""
+    with (folder / ROUNDS).open("a", encoding="utf-8") as out:
+        out.write(json.dumps(record) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def read_rounds(folder: Path) -> list[Record]:
+    """All whole lines of the record."""
+    path = folder / ROUNDS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def keep_rounds(folder: Path, num_rounds: int) -> None:
+    """Cut the record back to its first `num_rounds` lines: later ones will be made again, the same."""
+    kept = read_rounds(folder)[:num_rounds]
+    write_whole(folder / ROUNDS, "".join(json.dumps(record) + "\n" for record in kept).encode())
+
+
+def write_frame(
+    folder: Path, amplitudes: NDArray[np.complexfloating], samples: NDArray[np.complexfloating]
+) -> None:
+    """Keep one received frame for the report's figures."""
+    content = io.BytesIO()
+    np.savez(content, amplitudes=amplitudes.astype(np.complex64), samples=samples.astype(np.complex64))
+    write_whole(folder / FRAME, content.getvalue())
+
+
+def write_summary(folder: Path, summary: Record) -> None:
+    """The run in numbers; its presence says that the run is complete."""
+    write_whole(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def summarise(
+    experiment: Experiment, dimension: int, rounds: list[Record], untrained: Record, final: Record
+) -> Record:
+    """summary.json, but for the wall time: totals and means over rounds, the last evaluation, the first."""
+    done = [record for record in rounds if "failed" not in record]
+
+    def total(key: str) -> float:
+        return sum(record.get(key, 0) for record in done)
+
+    def error_db(key: str) -> float | None:
+        return mean_db([record.get(key) for record in done])
+
+    return {
+        "rounds": len(rounds),
+        "failed_rounds": len(rounds) - len(done),
+        "seed": experiment.run.seed,
+        "parameters": dimension,
+        "backend": experiment.link.backend,
+        "scheme": experiment.link.scheme,
+        **final,
+        "accuracy_untrained": untrained["accuracy_after"],
+        "accuracy_untrained_ci95": untrained["accuracy_after_ci95"],
+        "nmse_db": error_db("nmse"),
+        "nmse_full_db": error_db("nmse_full"),
+        "nmse_air_db": error_db("nmse_air"),
+        "nmse_amplitude_db": error_db("nmse_amplitude"),
+        "channel_uses": total("channel_uses"),
+        "overhead_uses": total("overhead_uses"),
+        "airtime_s": total("airtime_s"),
+        "transmit_energy": total("transmit_energy"),
+    }
+
+
+def gnuradio_version() -> str | None:
+    """Version of the GNU Radio that Python can import, None if it cannot."""
+    try:
+        from gnuradio import gr
+    except ImportError:
+        return None
+    return str(gr.version())
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Commit of the source tree, marked if it was changed; None where this is no checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

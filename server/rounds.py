@@ -1,0 +1,258 @@
+"""One round of over-the-air federated meta-learning, and the evaluations between rounds."""
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import messages
+from devices.messages import Reply, Request, Scores
+from devices.proxy import DeviceProxy
+from radio.decibel import to_db
+from radio.seeds import Use, stream
+from radio.uplink import Plan, Reception, Scheme, Sounding, SyncError, Truth, Uplink
+from server.config import Experiment
+from server.metrics import mean_vector, perfect_superposition, relative_error, summarise_scores
+
+Record = dict[str, Any]
+Parameters = NDArray[np.float32]
+
+
+class RoundFailed(RuntimeError):
+    """A round that changed nothing; the message says why."""
+
+
+class Outcome(NamedTuple):
+    """After a round: the parameters, its line for the record, and what was received, if anything was."""
+
+    theta: Parameters
+    record: Record
+    reception: Reception | None
+
+
+class _Payload(NamedTuple):
+    """What a round carried over the air."""
+
+    plan: Plan
+    sounding: Sounding
+    sent: dict[int, messages.Sent]
+    reception: Reception
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The server's collaborators. mean_gain: E|h| of the channel's model; truth: None on real radios."""
+
+    experiment: Experiment
+    proxy: DeviceProxy
+    uplink: Uplink
+    scheme: Scheme
+    mean_gain: float
+    truth: Truth | None
+
+    def run(self, index: int, theta: Parameters) -> Outcome:
+        """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge."""
+        active = draw_active(self.experiment, index)
+        record: Record = {"round": index, "active": list(active), "failures": []}
+        trained: list[int] = []
+        delivered: tuple[int, ...] = ()
+        try:
+            trained = self._train(index, theta, active, record)
+            payload = self._carry(index, theta, tuple(trained), record)
+            delivered = payload.plan.devices
+            estimate = self._decode_and_judge(payload, record)
+            return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
+        except (RoundFailed, SyncError) as error:
+            record["failed"] = str(error)
+            return Outcome(theta, record, None)
+        finally:
+            self.proxy.ask({d: messages.Acknowledge(index, d in delivered) for d in trained})
+
+    def evaluate(self, theta: Parameters, num_tasks: int, inner_rate: float) -> Record:
+        """Held-out devices fine-tune on the first `num_tasks` test tasks, dealt to them in turn."""
+        fleet = self.experiment.fleet
+        held_out = [fleet.devices + number for number in range(fleet.held_out)]
+        dealt = {
+            device: tuple(range(turn, num_tasks, len(held_out)))
+            for turn, device in enumerate(held_out)
+            if turn < num_tasks
+        }
+        replies = self._demand(
+            {device: messages.Evaluate(theta, tasks, inner_rate) for device, tasks in dealt.items()}
+        )
+        by_task: dict[int, tuple[float, ...]] = {}
+        for device, tasks in dealt.items():
+            scores = replies[device]
+            assert isinstance(scores, Scores)
+            rows = zip(
+                scores.loss_before,
+                scores.loss_after,
+                scores.accuracy_before,
+                scores.accuracy_after,
+                strict=True,
+            )
+            by_task.update(zip(tasks, rows, strict=True))
+        return summarise_scores(Scores(*zip(*(by_task[task] for task in range(num_tasks)), strict=True)))
+
+    def probe(self, theta: Parameters, inner_rate: float) -> Record:
+        """Squared norm of the gradient of the meta-training loss over all devices, on their fixed probe tasks."""
+        request = messages.Probe(theta, inner_rate, self.experiment.run.probe_tasks)
+        replies = self._demand(dict.fromkeys(range(self.experiment.fleet.devices), request))
+        probed = [reply for reply in replies.values() if isinstance(reply, messages.Probed)]
+        gradient = mean_vector([reply.gradient for reply in probed])
+        return {
+            "meta_gradient_norm2": float(np.dot(gradient, gradient)),
+            "meta_loss": math.fsum(reply.loss for reply in probed) / len(probed),
+        }
+
+    def initial_parameters(self) -> Parameters:
+        """From the first device: the server does not know the model."""
+        reply = self._demand({0: messages.Initialise()})[0]
+        assert isinstance(reply, messages.Initial)
+        return reply.theta
+
+    def save_memories(self) -> dict[int, Parameters]:
+        """Every device's error-feedback memory."""
+        replies = self._demand(dict.fromkeys(range(self.experiment.fleet.devices), messages.Save()))
+        return {
+            device: reply.values for device, reply in replies.items() if isinstance(reply, messages.Memory)
+        }
+
+    def restore_memories(self, memories: Mapping[int, Parameters]) -> None:
+        """Inverse of `save_memories`."""
+        self._demand({device: messages.Memory(values) for device, values in memories.items()})
+
+    def _train(self, index: int, theta: Parameters, active: tuple[int, ...], record: Record) -> list[int]:
+        inner_rate, outer_rate = learning_rates(self.experiment, index)
+        request = messages.Train(index, theta, inner_rate, outer_rate)
+        replies = self._ask(dict.fromkeys(active, request), record)
+        record["inner_rate"], record["outer_rate"] = inner_rate, outer_rate
+        return list(replies)
+
+    def _carry(self, index: int, theta: Parameters, devices: tuple[int, ...], record: Record) -> _Payload:
+        self._need_quorum(devices, "could train", record)
+        slot = self.uplink.slot(index, devices)
+        pilots = self._ask(dict.fromkeys(devices, messages.Sound(slot)), record)
+        self._need_quorum(pilots, "could sound", record)
+        if len(pilots) < len(devices):  # covers are orthogonal over the devices of a slot: make it theirs
+            raise RoundFailed(f"{len(devices) - len(pilots)} devices did not sound")
+        sounding = self.uplink.sound(
+            slot, {d: p.emitted for d, p in pilots.items() if isinstance(p, messages.Sent)}
+        )
+        update = self.experiment.update
+        draft = Plan(
+            round=index,
+            seed=self.experiment.run.seed,
+            devices=devices,
+            dimension=len(theta),
+            num_elements=self.scheme.num_elements(len(theta), update.measurements),
+            num_kept=max(1, round(update.keep * len(theta))),
+            estimator=update.estimator,
+            mean_gain=self.mean_gain,
+            start_index=self.uplink.payload_index(slot),
+        )
+        prepared = self._ask({d: messages.Prepare(draft, sounding.channels[d]) for d in devices}, record)
+        self._need_quorum(prepared, "could prepare a payload", record)
+        powers = {d: reply.power for d, reply in prepared.items() if isinstance(reply, messages.Prepared)}
+        plan = replace(draft, devices=tuple(powers), scale=common_scale(list(powers.values())))
+        replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
+        self._need_quorum(replies, "could transmit", record)
+        sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
+        plan = replace(plan, devices=tuple(sent))  # those who really transmitted
+        reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
+        _record_link(record, plan, sounding, reception, sent)
+        return _Payload(plan, sounding, sent, reception)
+
+    def _decode_and_judge(self, payload: _Payload, record: Record) -> NDArray[np.floating]:
+        plan, sounding, sent, reception = payload
+        disclosed = all(reply.amplitudes is not None for reply in sent.values())
+        if self.truth is None or not disclosed:
+            return self._finite(self.scheme.decode(reception, plan))
+        amplitudes = {d: reply.amplitudes for d, reply in sent.items() if reply.amplitudes is not None}
+        perfect = perfect_superposition(plan, amplitudes, sounding.channels, self.truth)
+        with ThreadPoolExecutor(
+            2, "decode"
+        ) as pool:  # the second decoding judges only; neither waits for the other
+            decoded = pool.submit(self.scheme.decode, reception, plan)
+            reference = pool.submit(self.scheme.decode, Reception(perfect, 0.0), plan)
+            estimate, reference_estimate = self._finite(decoded.result()), reference.result()
+        mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
+        mean_update = mean_vector([reply.update for reply in sent.values() if reply.update is not None])
+        record["nmse"] = relative_error(estimate, mean_sent)
+        record["nmse_full"] = relative_error(estimate, mean_update)
+        record["nmse_air"] = relative_error(estimate, reference_estimate)
+        record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
+        record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
+        return estimate
+
+    def _finite(self, estimate: NDArray[np.floating]) -> NDArray[np.floating]:
+        if not np.isfinite(estimate).all():
+            raise RoundFailed("the decoded estimate is not finite; check link.scheme and update.estimator")
+        return estimate
+
+    def _ask(self, requests: Mapping[int, Request], record: Record) -> dict[int, Reply]:
+        """Replies of those who could; failures go to the record."""
+        replies = self.proxy.ask(requests)
+        record["failures"] += [
+            reply.reason for reply in replies.values() if isinstance(reply, messages.Failed)
+        ]
+        return {device: reply for device, reply in replies.items() if not isinstance(reply, messages.Failed)}
+
+    def _demand(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
+        """Replies of all; RoundFailed if any is missing."""
+        record: Record = {"failures": []}
+        replies = self._ask(requests, record)
+        if record["failures"]:
+            raise RoundFailed("; ".join(record["failures"]))
+        return replies
+
+    def _need_quorum(self, devices: Mapping[int, Any] | tuple[int, ...], what: str, record: Record) -> None:
+        quorum = self.experiment.fleet.quorum
+        if len(devices) < quorum:
+            reasons = "; ".join(record["failures"]) or "no reason given"
+            raise RoundFailed(f"{len(devices)} devices {what}, fleet.quorum is {quorum}: {reasons}")
+
+
+def draw_active(experiment: Experiment, index: int) -> tuple[int, ...]:
+    """The devices of a round, uniform without replacement, in rising order."""
+    rng = stream(experiment.run.seed, Use.DEVICE_SELECTION, index)
+    return tuple(sorted(rng.permutation(experiment.fleet.devices)[: experiment.num_active].tolist()))
+
+
+def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
+    """(alpha, eta) of a round: constant, or both divided by sqrt(t + 1)."""
+    learning = experiment.learning
+    decay = math.sqrt(index + 1.0) if learning.schedule == "adaptive" else 1.0
+    return learning.inner_rate / decay, learning.outer_rate / decay
+
+
+def common_scale(powers: list[float]) -> float:
+    """The largest scale at which no device's mean power per resource element exceeds 1.
+
+    powers: at scale 1. Step 5 of Air-meta-pFL: rho = eta^2 M min_i P_i / |u_i|^2. Raises RoundFailed if all are 0.
+    """
+    strongest = max(powers)
+    if not strongest > 0.0:
+        raise RoundFailed("every update is zero; nothing to transmit")
+    return 1.0 / math.sqrt(strongest)
+
+
+def _record_link(
+    record: Record, plan: Plan, sounding: Sounding, reception: Reception, sent: Mapping[int, messages.Sent]
+) -> None:
+    record["devices"] = list(plan.devices)
+    record["rho"] = (plan.scale * record["outer_rate"]) ** 2
+    record["snr_db"] = -to_db(reception.noise_variance) if reception.noise_variance > 0.0 else None
+    record["quality"] = reception.quality
+    record["channel_uses"] = plan.num_elements
+    record["overhead_uses"] = sounding.overhead_elements + reception.overhead_elements
+    record["airtime_s"] = sounding.airtime_s + reception.airtime_s
+    gains = {d: float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices}
+    record["gain_db"] = [to_db(gain) for gain in gains.values()]
+    record["phase_residual_rad"] = [
+        math.sqrt(sounding.error_variances[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()
+    ]

@@ -1,0 +1,61 @@
+"""The amplitude-level channel: y = sum_i h_i x_i + n per resource element, for Monte Carlo.
+
+With no fading and no noise it is the error-free uplink. The sounding slot returns the truth.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.frame import num_payload_symbols
+from radio.schedule import Schedule
+from radio.seeds import Use, stream
+from radio.sounding import SoundingSlot
+from radio.uplink import ChannelState, Plan, Reception, Sounding
+from sim_backend.channel import BlockChannel
+
+
+class SymbolUplink:
+    """noise_variance: E|n|^2 of a resource element, whose nominal power is 1."""
+
+    def __init__(self, channel: BlockChannel, schedule: Schedule, noise_variance: float, seed: int) -> None:
+        self._channel, self._schedule = channel, schedule
+        self._noise_variance, self._seed = noise_variance, seed
+
+    def slot(self, round_index: int, devices: tuple[int, ...]) -> SoundingSlot:
+        """Same instants as over a waveform, so that fading is the same."""
+        return self._schedule.slot(round_index, devices)
+
+    def payload_index(self, slot: SoundingSlot) -> int:
+        """As over a waveform."""
+        return self._schedule.payload_index(slot)
+
+    def sound(self, slot: SoundingSlot, sent: Mapping[int, NDArray[np.complexfloating]]) -> Sounding:
+        """True gains."""
+        block = slot.start_index // self._channel.block_len
+        return Sounding(
+            channels={device: ChannelState(self._response(device, block)) for device in slot.devices},
+            noise_variance=self._noise_variance,
+            error_variances=dict.fromkeys(slot.devices, 0.0),
+        )
+
+    def collect(self, plan: Plan, sent: Mapping[int, NDArray[np.complexfloating]]) -> Reception:
+        """Superpose in device order, add noise once."""
+        block = plan.start_index // self._channel.block_len
+        total = np.zeros(plan.num_elements, dtype=np.complex128)
+        for device in plan.devices:
+            total += np.resize(self._response(device, block), plan.num_elements) * sent[device]
+        if self._noise_variance > 0.0:
+            rng = stream(self._seed, Use.RECEIVER_NOISE, plan.round)
+            noise = rng.standard_normal(2 * plan.num_elements).view(np.complex128)
+            total += np.sqrt(self._noise_variance / 2.0) * noise
+        ofdm = self._schedule.ofdm
+        airtime_s = num_payload_symbols(plan.num_elements, ofdm) * ofdm.symbol_len / ofdm.sample_rate_hz
+        return Reception(total, self._noise_variance, airtime_s=airtime_s)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def _response(self, device: int, block: int) -> NDArray[np.complex128]:
+        return self._channel.response(device, block, self._schedule.ofdm)
