@@ -26,11 +26,14 @@ def correlation_energy(samples: Samples, references: Sequence[Samples]) -> NDArr
 
     samples: (num_samples,); references: equally long, each of any scale.
     returns: (num_samples - reference_len + 1,). In white noise each reference adds a unit exponential variable.
+    Where nearly all of the window is silent there is nothing to explain: the local power is taken as at least a
+    ten-thousandth of the mean, or rounding errors would be divided by nothing.
     """
     length = len(references[0])
     power = np.abs(samples.astype(np.complex128)) ** 2
     running = np.concatenate([[0.0], np.cumsum(power)])
-    local = np.maximum((running[length:] - running[:-length]) / length, 1e-30)
+    floor = max(1e-4 * running[-1] / len(samples), 1e-30)
+    local = np.maximum((running[length:] - running[:-length]) / length, floor)
     explained = np.zeros(len(local))
     for reference in references:
         matched = scipy.signal.correlate(samples, reference, mode="valid", method="fft")

@@ -1,0 +1,103 @@
+"""What every scheme must do, and what is particular to each."""
+
+import math
+
+import numpy as np
+import pytest
+
+from radio.schemes import ideal, phase
+from radio.schemes.registry import load_scheme
+from radio.uplink import ChannelState, Plan, Reception
+
+DIMENSION = 2000
+
+
+def plan_for(scheme, devices, **changes):
+    values = {
+        "round": 3,
+        "seed": 5,
+        "devices": devices,
+        "dimension": DIMENSION,
+        "num_elements": scheme.num_elements(DIMENSION, 0.4),
+        "num_kept": 40,
+        "scale": 0.7,
+    }
+    return Plan(**values | changes)
+
+
+def over_the_air(scheme, updates, gains, plan):
+    """Encode, superpose without noise, decode; the estimate and the mean of what was sent."""
+    total = np.zeros(plan.num_elements, dtype=complex)
+    sent = []
+    for update, gain in zip(updates, gains, strict=True):
+        amplitudes, kept = scheme.encode(update, ChannelState(np.array([gain])), plan)
+        total += gain * amplitudes
+        sent.append(kept)
+    return scheme.decode(Reception(total, 0.0), plan), np.mean(sent, axis=0)
+
+
+@pytest.fixture
+def updates(rng):
+    return rng.normal(size=(4, DIMENSION)) ** 3
+
+
+@pytest.mark.parametrize("scheme", [phase, ideal])
+def test_over_a_perfect_channel_the_mean_of_what_was_sent_comes_back(scheme, updates):
+    estimate, mean_sent = over_the_air(scheme, updates, np.ones(4), plan_for(scheme, (0, 1, 2, 3)))
+    assert np.linalg.norm(estimate - mean_sent) < 1e-3 * np.linalg.norm(mean_sent)
+
+
+@pytest.mark.parametrize("scheme", [phase, ideal])
+def test_scale_multiplies_amplitudes_and_leaves_the_estimate(scheme, updates):
+    small, large = (plan_for(scheme, (0, 1), scale=scale) for scale in (1.0, 3.0))
+    channel = ChannelState(np.array([1.0 + 0j]))
+    quiet, loud = (scheme.encode(updates[0], channel, plan)[0] for plan in (small, large))
+    np.testing.assert_allclose(loud, 3.0 * quiet, rtol=1e-12)
+
+
+def test_phase_is_undone_and_magnitude_is_not(updates):
+    gains = np.array([1.5 * np.exp(2j), 0.3 * np.exp(-1j), 0.9j, -1.0])
+    plan = plan_for(phase, (0, 1, 2, 3), mean_gain=math.sqrt(math.pi) / 2)
+    estimate, _ = over_the_air(phase, updates, gains, plan)
+    kept = [phase.encode(update, ChannelState(np.ones(1, complex)), plan)[1] for update in updates]
+    expected = np.abs(gains) @ kept / (4 * math.sqrt(math.pi) / 2)
+    assert np.linalg.norm(estimate - expected) < 1e-3 * np.linalg.norm(expected)
+
+
+def test_gains_are_laid_over_the_payload_subcarrier_by_subcarrier(updates):
+    plan = plan_for(phase, (0,))
+    gains = np.exp(1j * np.linspace(0, 6, 7))
+    straight, _ = phase.encode(updates[0], ChannelState(np.ones(1, complex)), plan)
+    turned, _ = phase.encode(updates[0], ChannelState(gains), plan)
+    np.testing.assert_allclose(turned * gains[np.arange(plan.num_elements) % 7], straight, atol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", ["oamp", "iht", "adjoint"])
+def test_each_estimator_points_at_the_mean(estimator, updates):
+    plan = plan_for(phase, (0, 1), num_kept=20, estimator=estimator)
+    estimate, mean_sent = over_the_air(phase, updates[:2], np.ones(2), plan)
+    alignment = estimate @ mean_sent / (np.linalg.norm(estimate) * np.linalg.norm(mean_sent))
+    assert alignment > (0.5 if estimator == "adjoint" else 0.99)
+
+
+def test_ideal_sends_everything(updates):
+    amplitudes, sent = ideal.encode(updates[0], ChannelState(np.ones(1, complex)), plan_for(ideal, (0,), scale=1.0))
+    assert len(amplitudes) == DIMENSION // 2
+    np.testing.assert_array_equal(sent, updates[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("morse", "'morse' is unknown; known: phase, ideal, or package.module:object"),
+        ("no.such:thing", "cannot be loaded: No module named 'no'"),
+        ("radio.ofdm:OfdmConfig", "has no function 'num_elements'"),
+    ],
+)
+def test_a_scheme_that_is_none_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_scheme(name)
+
+
+def test_a_scheme_of_ones_own_is_found_by_its_path():
+    assert load_scheme("radio.schemes:phase") is phase
