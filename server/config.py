@@ -305,4 +305,13 @@ def _explain(error: msgspec.ValidationError, tables: Table) -> str:
     for step in key.split("."):
         value = value[step] if isinstance(value, dict) and step in value else value
     finding = text[: match.start()].replace("`", "")
-    return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}"
+    if choices := _choices(key):
+        finding += f"; choose one of: {', '.join(choices)}"
+    return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see docs/configuration.md"
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """What a key of fixed words can be; empty for other keys."""
+    table, _, name = key.partition(".")
+    kind = typing.get_type_hints(typing.get_type_hints(Experiment)[table]).get(name)
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()

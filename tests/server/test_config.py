@@ -1,0 +1,105 @@
+import math
+
+import msgspec
+import pytest
+
+from server.config import ConfigError, Experiment, build, load_arms, to_tables, to_toml
+
+
+def write(tmp_path, text):
+    path = tmp_path / "experiment.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    (arm,) = load_arms(write(tmp_path, ""))
+    assert (arm.name, arm.experiment) == ("", Experiment())
+
+
+def test_settings_change_the_base_and_an_arms_own_lie_on_top(tmp_path):
+    path = write(tmp_path, '[link]\nsnr_db = 5.0\n[[arm]]\nname = "a"\n[[arm]]\nname = "b"\nlink = {snr_db = 7.0}\n')
+    a, b = load_arms(path, ["link.snr_db=6", "task.path=folder/file.zip", "run.rounds=3"])
+    assert (a.experiment.link.snr_db, b.experiment.link.snr_db) == (6.0, 7.0)
+    assert a.experiment.task.path == ("folder/file.zip",)
+    assert b.experiment.run.rounds == 3
+
+
+def test_several_paths_are_a_list(tmp_path):
+    (arm,) = load_arms(write(tmp_path, ""), ['task.path=["a.zip", "b"]'])
+    assert arm.experiment.task.path == ("a.zip", "b")
+
+
+def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
+    text = 'task = {name = "omniglot", path = "a \\"b\\"\\\\c.zip"}\nair = {tap_delays_samples = [0, 3], tap_powers_db = [0.0, -3.0]}\n'
+    (arm,) = load_arms(write(tmp_path, text))
+    (again,) = load_arms(write(tmp_path, to_toml(to_tables(arm.experiment))))
+    assert again.experiment == arm.experiment
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("run.roundz=3", "unknown key run.roundz; known: rounds, seed"),
+        ("runs.rounds=3", "unknown table runs; known: run, task"),
+        ("run.rounds=many", "run.rounds = 'many': expected int, got str"),
+        ("run.rounds=2.5", "run.rounds = 2.5: expected int, got float"),
+        ("run.rounds=0", "run.rounds = 0: expected int >= 1"),
+        ("run.rounds=true", "run.rounds = True: expected int, got bool"),
+        ("link.snr_db=nan", "link.snr_db = nan is not a finite number"),
+        ("learning.inner_rate=inf", "learning.inner_rate = inf is not a finite number"),
+        ("update.keep=0", r"update.keep = 0: expected float > 0.0"),
+        ("update.keep=1.5", r"update.keep = 1.5: expected float <= 1.0"),
+        ("update.measurements=0.5", "update.measurements = 0.5: expected float < 0.5"),
+        ("update.support=ours", "update.support = 'ours': .*choose one of: own"),
+        ("link.backend=telepathy", "link.backend = 'telepathy': .*choose one of: ideal, symbol, waveform"),
+        ("fleet.active=11", "fleet.active = 11 exceeds fleet.devices = 10; lower it to at most 10"),
+        ("fleet.quorum=11", "fleet.quorum = 11 exceeds the 10 active devices"),
+        ("task.ways=21", "task.ways = 21 exceeds fleet.classes_per_device = 20"),
+        ("link.scheme=ideal", 'link.scheme = "ideal" is error-free by definition'),
+        ("radio.active=300", r"radio: number of active subcarriers must be even and in \[2, 254\], got 300"),
+        ("link.gap_s=0", "link.gap_s = 0 is shorter than the 0.000512 s"),
+        ("air.start_offset_samples=5000", r"air.start_offset_samples must be in \[0, 1024\], got 5000"),
+        ("air.tap_delays_samples=[16]", "air.tap_delays_samples reaches 16, the limit is below 16"),
+        ("task.path=[1]", r"task.path = \[1\]: expected str, got int"),
+        ("rounds=3", "--set 'rounds=3' is not of the form table.key=value"),
+        ("run.rounds", "--set 'run.rounds' is not of the form"),
+    ],
+)
+def test_each_bad_setting_is_refused_in_one_line_that_names_it(setting, message, tmp_path):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_arms(write(tmp_path, ""), [setting])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run = 3", r"run = 3 is not a table; write \[run\]"),
+        ("[run\n", "not TOML"),
+        ('[[arm]]\nname = "a/b"', "arm name 'a/b' cannot name a folder"),
+        ("[[arm]]\n", "arm name None cannot name a folder"),
+        ('[[arm]]\nname = "a"\n[[arm]]\nname = "a"', "arm names must differ, got a, a"),
+        ('[arm]\nname = "a"', "arm must be an array of tables"),
+        ('[[arm]]\nname = "a"\nrun = {rounds = 0}', "arm 'a': run.rounds = 0: expected int >= 1"),
+    ],
+)
+def test_a_bad_file_is_refused(text, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        load_arms(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="No such file or directory; give the path of a TOML file"):
+        load_arms(tmp_path / "nothing.toml")
+
+
+def test_build_leaves_the_tables_it_is_given_alone():
+    tables = {"task": {"path": "a"}}
+    build(tables)
+    assert tables == {"task": {"path": "a"}}
+
+
+def test_no_default_is_out_of_its_own_range():
+    assert build(msgspec.json.decode(msgspec.json.encode(Experiment()))) == Experiment()
+    assert all(math.isfinite(v) for t in to_tables(Experiment()).values() for v in t.values() if isinstance(v, float))

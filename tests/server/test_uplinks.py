@@ -1,0 +1,150 @@
+"""The same payload over each uplink: what the air does to it, and what the receiver makes of it."""
+
+import numpy as np
+import pytest
+
+from calibration.channel import tap_subspace
+from radio.air_config import AirConfig, Fading
+from radio.frame import element_level, modulate_frame
+from radio.interface import RadioConfig
+from radio.ofdm import OfdmConfig
+from radio.schedule import Schedule
+from radio.sounding import sounding_burst
+from radio.uplink import Plan, SyncError
+from server.receiver import RadioUplink
+from sim_backend.air import Air
+from sim_backend.channel import BlockChannel, ChannelTruth
+from sim_backend.radio import SimRadio
+from sim_backend.symbol import SymbolUplink
+
+pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
+OFDM = OfdmConfig()
+SCHEDULE = Schedule(ofdm=OFDM, round_s=0.02, gap_s=1e-3)
+LEVEL = element_level(15.0, OFDM)
+NUM_ELEMENTS = 2000
+
+
+class Link:
+    """A waveform uplink with everything that a test wants to know of it."""
+
+    def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, **air):
+        self.channel = BlockChannel(Fading(law=law), AirConfig(**air), seed, SCHEDULE.round_len)
+        self.noise_variance = 10 ** (-snr_db / 10)
+        medium = Air(self.channel, self.noise_variance * LEVEL**2, seed, 4_000_000)
+        config = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
+        self.transmitters = {d: SimRadio(medium, d, config) for d in range(6)}
+        receiver = SimRadio(medium, -1, config, clock_offset)
+        self.uplink = RadioUplink(receiver, self.transmitters, SCHEDULE, 15.0)
+        self.truth = ChannelTruth(self.channel, OFDM)
+
+    def sound(self, round_index, devices):
+        slot = self.uplink.slot(round_index, devices)
+        return slot, self.uplink.sound(slot, {d: LEVEL * sounding_burst(slot, d, OFDM) for d in devices})
+
+    def collect(self, slot, sounding, payloads):
+        plan = Plan(round=slot.round, seed=0, devices=tuple(payloads), dimension=1, num_elements=NUM_ELEMENTS,
+                    num_kept=1, start_index=self.uplink.payload_index(slot))  # fmt: skip
+        frames = {}
+        for device, payload in payloads.items():
+            turn = np.exp(-1j * np.angle(sounding.channels[device].over(NUM_ELEMENTS)))
+            compensation = np.exp(-1j * np.angle(sounding.channels[device].over(OFDM.num_active)))
+            frames[device] = modulate_frame(payload * turn, compensation, LEVEL, OFDM)
+        return plan, self.uplink.collect(plan, frames)
+
+
+def payloads(rng, devices):
+    return {d: (rng.normal(size=NUM_ELEMENTS) + 1j * rng.normal(size=NUM_ELEMENTS)) / np.sqrt(2) for d in devices}
+
+
+@pytest.mark.parametrize("clock_offset", [-1000, 0, 37, 1000])
+@pytest.mark.parametrize("profile", [{}, {"tap_delays_samples": (0, 2, 7), "tap_powers_db": (0.0, -3.0, -9.0)}])
+def test_phases_are_aligned_in_the_air_without_noise(clock_offset, profile, rng):
+    link = Link(90.0, clock_offset=clock_offset, **profile)
+    devices = (0, 2, 3)
+    slot, sounding = link.sound(0, devices)
+    sent = payloads(rng, devices)
+    plan, reception = link.collect(slot, sounding, sent)
+    expected = sum(np.resize(np.abs(link.truth.gains(plan, d)), NUM_ELEMENTS) * sent[d] for d in devices)
+    error = np.linalg.norm(reception.amplitudes - expected) / np.linalg.norm(expected)
+    assert error < 2e-3  # directions of the tap model below RANK_TOLERANCE, and single precision
+    assert reception.quality > 0.9
+
+
+def test_gains_and_noise_are_measured_as_well_as_stated():
+    link = Link(10.0)
+    errors, stated, noise = [], [], []
+    for index in range(12):
+        _, sounding = link.sound(index, (0, 1, 2, 3))
+        block = index
+        for device, channel in sounding.channels.items():
+            # the window starts early, which turns subcarriers by a known slope
+            slope = np.exp(-2j * np.pi * OFDM.active_bins * (OFDM.prefix_len // 8) / OFDM.fft_len)
+            truth = link.channel.response(device, block, OFDM) * slope
+            errors.append(np.mean(np.abs(channel.gains - truth) ** 2))
+            stated.append(sounding.error_variances[device])
+        noise.append(sounding.noise_variance)
+    assert np.mean(errors) == pytest.approx(np.mean(stated), rel=0.25)
+    assert np.mean(noise) == pytest.approx(link.noise_variance, rel=0.05)
+
+
+def test_received_noise_is_what_the_snr_says(rng):
+    link = Link(5.0, law="none")
+    errors = []
+    for index in range(10):
+        slot, sounding = link.sound(index, (1,))
+        sent = payloads(rng, (1,))
+        _, reception = link.collect(slot, sounding, sent)
+        errors.append(np.mean(np.abs(reception.amplitudes - sent[1]) ** 2))
+    # noise, and half of the sounding's error, the half that turns phases
+    expected = link.noise_variance * (1 + tap_subspace(OFDM, 32, 0).shape[1] / (2 * OFDM.num_active))
+    assert np.mean(errors) == pytest.approx(expected, rel=0.04)
+
+
+def test_without_a_signal_the_slot_is_not_found():
+    link = Link(20.0)
+    slot = link.uplink.slot(0, (0,))
+    silence = {0: np.zeros(slot.num_samples(OFDM), np.complex64)}
+    with pytest.raises(SyncError, match="round 0: no sounding preamble .*check the receiver's gain, cable"):
+        link.uplink.sound(slot, silence)
+
+
+def test_a_payload_that_never_came_is_not_decoded():
+    link = Link(20.0)
+    slot, _ = link.sound(0, (0,))
+    plan = Plan(round=0, seed=0, devices=(), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
+                start_index=link.uplink.payload_index(slot))  # fmt: skip
+    with pytest.raises(SyncError, match="no payload preamble where the sounding put it"):
+        link.uplink.collect(plan, {})
+
+
+def test_symbols_superpose_as_the_equation_says(rng):
+    channel = BlockChannel(Fading(law="rayleigh"), AirConfig(), 3, SCHEDULE.round_len)
+    uplink = SymbolUplink(channel, SCHEDULE, 0.0, 3)
+    slot = uplink.slot(5, (0, 4))
+    sounding = uplink.sound(slot, {})
+    sent = payloads(rng, (0, 4))
+    plan = Plan(round=5, seed=0, devices=(0, 4), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
+                start_index=uplink.payload_index(slot))  # fmt: skip
+    expected = channel.gain(0, 5) * sent[0] + channel.gain(4, 5) * sent[4]
+    np.testing.assert_allclose(uplink.collect(plan, sent).amplitudes, expected, rtol=1e-12)
+    assert sounding.channels[4].gains[0] == pytest.approx(channel.gain(4, 5))
+
+
+def test_symbol_noise_has_its_variance_and_changes_with_the_round():
+    uplink = SymbolUplink(BlockChannel(Fading(), AirConfig(), 3, SCHEDULE.round_len), SCHEDULE, 0.3, 3)
+    noise = [
+        uplink.collect(
+            Plan(round=index, seed=0, devices=(), dimension=1, num_elements=20_000, num_kept=1, start_index=0), {}
+        ).amplitudes
+        for index in (0, 1)
+    ]
+    assert np.mean(np.abs(noise[0]) ** 2) == pytest.approx(0.3, rel=0.05)
+    assert abs(np.vdot(noise[0], noise[1])) / np.vdot(noise[0], noise[0]).real < 0.04
+
+
+def test_closing_the_uplink_closes_every_radio():
+    link = Link(20.0)
+    link.uplink.close()
+    for radio in link.transmitters.values():
+        with pytest.raises(RuntimeError, match="is closed"):
+            radio.transmit(np.zeros(4, np.complex64), 0)
