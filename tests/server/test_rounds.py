@@ -1,0 +1,142 @@
+import math
+
+import numpy as np
+import pytest
+
+from devices import messages
+from radio.seeds import Use, stream
+from server.config import build
+from server.rounds import RoundFailed, common_scale, draw_active, learning_rates
+from tests.server.fleet import DIMENSION, make_rounds
+
+ZERO = np.zeros(DIMENSION, np.float32)
+
+
+def targets(rounds, numbers):
+    return np.stack([rounds.proxy.devices[number].target for number in numbers])
+
+
+def test_an_error_free_round_is_a_step_down_the_mean_gradient():
+    rounds = make_rounds(backend="ideal", scheme="ideal")
+    theta, record, _ = rounds.run(0, ZERO)
+    np.testing.assert_allclose(theta, 0.3 * targets(rounds, range(4)).mean(axis=0), rtol=1e-5)
+    assert record["devices"] == [0, 1, 2, 3]
+    assert record["channel_uses"] == DIMENSION // 2
+    assert record["nmse"] < 1e-20
+
+
+def test_error_free_rounds_converge_to_the_mean_target():
+    rounds = make_rounds(backend="ideal", scheme="ideal")
+    theta = ZERO
+    for index in range(60):
+        theta = rounds.run(index, theta).theta
+    np.testing.assert_allclose(theta, targets(rounds, range(4)).mean(axis=0), atol=1e-5)
+
+
+def test_over_a_fading_channel_memory_brings_in_what_was_withheld():
+    rounds = make_rounds(fading="rayleigh", update={"keep": 0.1, "measurements": 0.45}, learning={"outer_rate": 0.1})
+    theta = ZERO
+    for index in range(300):
+        theta = rounds.run(index, theta).theta
+    goal = targets(rounds, range(4)).mean(axis=0)
+    assert np.linalg.norm(theta - goal) < 0.3 * np.linalg.norm(goal)
+
+
+def test_no_device_exceeds_its_power_and_one_meets_it():
+    record = make_rounds().run(0, ZERO).record
+    rounds = make_rounds()
+    outcome = rounds.run(0, ZERO)
+    powers = [
+        np.mean(np.abs(device.scheme.encode(device.update, device.channel, plan_of(rounds, outcome))[0]) ** 2)
+        for device in list(rounds.proxy.devices.values())[:4]
+    ]
+    assert max(powers) == pytest.approx(1.0)
+    assert record["transmit_energy"] == pytest.approx(sum(powers) * record["channel_uses"])
+
+
+def plan_of(rounds, outcome):
+    from radio.uplink import Plan
+
+    record = outcome.record
+    return Plan(
+        round=0, seed=0, devices=tuple(record["devices"]), dimension=DIMENSION, num_elements=record["channel_uses"],
+        num_kept=16, scale=math.sqrt(record["rho"]) / record["outer_rate"],
+    )  # fmt: skip
+
+
+def test_without_fading_the_estimate_errs_by_noise_only_and_says_how_much():
+    quiet, loud = (make_rounds(snr_db=snr).run(0, ZERO).record for snr in (60.0, 0.0))
+    assert quiet["nmse_amplitude"] == pytest.approx(1e-6 * 4 / 4, rel=3)
+    assert quiet["nmse_air"] < 1e-4 < loud["nmse_air"]
+    assert quiet["nmse"] < quiet["nmse_full"]
+
+
+def test_a_device_that_cannot_transmit_is_left_out_and_the_rest_averaged():
+    rounds = make_rounds(backend="ideal", scheme="ideal", fails={2: (messages.Transmit,)})
+    theta, record, _ = rounds.run(0, ZERO)
+    np.testing.assert_allclose(theta, 0.3 * targets(rounds, (0, 1, 3)).mean(axis=0), rtol=1e-5)
+    assert record["failures"] == ["cannot transmit"]
+    delivered = {number: device.delivered for number, device in rounds.proxy.devices.items() if device.delivered}
+    assert delivered == {0: [True], 1: [True], 2: [False], 3: [True]}
+    np.testing.assert_allclose(rounds.proxy.devices[2].memory, -0.3 * targets(rounds, (2,))[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [messages.Train, messages.Sound, messages.Prepare, messages.Transmit])
+def test_without_a_quorum_the_round_fails_and_changes_nothing(step):
+    rounds = make_rounds(fails=dict.fromkeys(range(4), (step,)))
+    theta, record, reception = rounds.run(0, ZERO + 1)
+    np.testing.assert_array_equal(theta, ZERO + 1)
+    assert reception is None
+    assert "0 devices" in record["failed"]
+    assert f"cannot {step.__name__.lower()}" in record["failed"]
+    assert not any(sum(device.delivered) for device in rounds.proxy.devices.values())
+
+
+def test_updates_that_are_all_zero_fail_the_round():
+    rounds = make_rounds()
+    for device in rounds.proxy.devices.values():
+        device.target = ZERO
+    assert rounds.run(0, ZERO).record["failed"] == "every update is zero; nothing to transmit"
+
+
+def test_an_evaluation_is_the_same_tasks_dealt_over_the_held_out_devices():
+    rounds = make_rounds()
+    found = rounds.evaluate(ZERO, 5, 0.1)
+    losses = [float(np.mean(rounds.proxy.devices[4 + task % 2].target ** 2)) + task for task in range(5)]
+    assert found["test_tasks"] == 5
+    assert found["loss_after"] == pytest.approx(np.mean(losses))
+
+
+def test_an_evaluation_that_a_device_cannot_make_is_an_error():
+    with pytest.raises(RoundFailed, match="cannot evaluate"):
+        make_rounds(fails={5: (messages.Evaluate,)}).evaluate(ZERO, 4, 0.1)
+
+
+def test_the_probe_is_the_norm_of_the_mean_gradient_over_training_devices():
+    rounds = make_rounds()
+    mean = targets(rounds, range(4)).mean(axis=0)
+    assert rounds.probe(ZERO, 0.1)["meta_gradient_norm2"] == pytest.approx(np.dot(mean, mean), rel=1e-5)
+
+
+def test_active_devices_are_drawn_uniformly_without_replacement():
+    experiment = build({"fleet": {"devices": 6, "active": 2}})
+    drawn = [draw_active(experiment, index) for index in range(3000)]
+    assert all(len(set(pair)) == 2 and list(pair) == sorted(pair) for pair in drawn)
+    counts = np.bincount(np.ravel(drawn), minlength=6)
+    np.testing.assert_allclose(counts, 1000, atol=5 * math.sqrt(3000 * (1 / 3) * (2 / 3)))
+    assert draw_active(build({}), 0) == tuple(range(10))
+
+
+def test_rates_are_constant_or_fall_with_the_root_of_the_round():
+    constant, adaptive = build({}), build({"learning": {"schedule": "adaptive"}})
+    assert learning_rates(constant, 99) == (0.4, 0.3)
+    assert learning_rates(adaptive, 0) == (0.4, 0.3)
+    assert learning_rates(adaptive, 99) == pytest.approx((0.04, 0.03))
+
+
+def test_the_common_scale_is_set_by_the_device_that_needs_most():
+    assert common_scale([0.25, 4.0, 1.0]) == pytest.approx(0.5)
+
+
+def test_each_use_of_the_seed_has_a_stream_of_its_own():
+    assert len({stream(0, use, 0).random() for use in Use}) == len(Use)
