@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import json
 import math
 import re
 import tomllib
@@ -205,9 +204,7 @@ def check(experiment: Experiment) -> None:
 
 def to_tables(experiment: Experiment) -> Table:
     """The resolved configuration as nested tables of TOML values; inverse of `build`."""
-    return typing.cast(
-        Table, json.loads(msgspec.json.encode(experiment))
-    )  # lists, as TOML has them, not tuples
+    return typing.cast(Table, _listed(dataclasses.asdict(experiment)))
 
 
 def to_toml(tables: Table) -> str:
@@ -218,6 +215,13 @@ def to_toml(tables: Table) -> str:
         lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def _listed(value: Any) -> Any:
+    """Lists for tuples, as TOML has them."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _toml_value(value: Any) -> str:

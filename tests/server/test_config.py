@@ -1,6 +1,6 @@
+import dataclasses
 import math
 
-import msgspec
 import pytest
 
 from server.config import ConfigError, Experiment, build, load_arms, to_tables, to_toml
@@ -35,6 +35,8 @@ def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
     (arm,) = load_arms(write(tmp_path, text))
     (again,) = load_arms(write(tmp_path, to_toml(to_tables(arm.experiment))))
     assert again.experiment == arm.experiment
+    tables = to_tables(arm.experiment)
+    assert list(tables["run"]) == [field.name for field in dataclasses.fields(arm.experiment.run)]  # defaults too
 
 
 @pytest.mark.parametrize(
@@ -101,5 +103,5 @@ def test_build_leaves_the_tables_it_is_given_alone():
 
 
 def test_no_default_is_out_of_its_own_range():
-    assert build(msgspec.json.decode(msgspec.json.encode(Experiment()))) == Experiment()
+    assert build(to_tables(Experiment())) == Experiment()
     assert all(math.isfinite(v) for t in to_tables(Experiment()).values() for v in t.values() if isinstance(v, float))
