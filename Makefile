@@ -16,4 +16,4 @@ test: lint       ## lint, types, tests, coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
 
 bench: setup     ## speed, as ratios against named rivals
-	$(BIN)/python -m pytest benchmarks --benchmark-disable-gc --no-cov -o python_files='bench_*.py' -s
+	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -s

@@ -17,6 +17,7 @@ from devices.learning.models import Model, load_model
 from devices.memory import combine, remember
 from devices.messages import DeviceSettings, Reply, Request
 from radio.frame import modulate_frame
+from radio.interface import check_full_scale
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.sounding import SoundingSlot, sounding_burst
@@ -125,6 +126,7 @@ class Agent:
             ofdm, level = self.settings.waveform
             compensation = np.exp(-1j * np.angle(self._channel(current).over(ofdm.num_active)))
             emitted = modulate_frame(amplitudes, compensation, level, ofdm)
+            check_full_scale(emitted)  # here, where it is this device's failure and not the round's
         return messages.Sent(emitted, amplitudes, current.sent, current.update)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:

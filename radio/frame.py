@@ -46,7 +46,9 @@ def modulate_frame(
     grid = np.zeros(num_symbols * ofdm.num_active, dtype=np.complex64)
     grid[: len(amplitudes)] = amplitudes
     payload = modulate(grid.reshape(num_symbols, ofdm.num_active), ofdm)
-    return np.float32(level) * np.concatenate([preamble(ofdm, COMMON, compensation), payload])
+    frame = np.concatenate([preamble(ofdm, COMMON, compensation), payload])
+    frame *= np.float32(level)
+    return frame
 
 
 def demodulate_frame(

@@ -125,7 +125,9 @@ def doctor(
 
 def main() -> None:
     """Entry point of the console command."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for room in ("radio", "calibration", "sim_backend", "devices", "server"):
+        logging.getLogger(room).setLevel(logging.INFO)
     app()
 
 

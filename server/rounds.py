@@ -13,6 +13,7 @@ from devices import messages
 from devices.messages import Reply, Request, Scores
 from devices.proxy import DeviceProxy
 from radio.decibel import to_db
+from radio.interface import RadioError
 from radio.seeds import Use, stream
 from radio.uplink import Plan, Reception, Scheme, Sounding, SyncError, Truth, Uplink
 from server.config import Experiment
@@ -66,7 +67,7 @@ class Rounds:
             delivered = payload.plan.devices
             estimate = self._decode_and_judge(payload, record)
             return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
-        except (RoundFailed, SyncError) as error:
+        except (RoundFailed, SyncError, RadioError) as error:
             record["failed"] = str(error)
             return Outcome(theta, record, None)
         finally:

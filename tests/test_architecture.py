@@ -60,7 +60,11 @@ def test_of_devices_the_server_knows_messages_and_proxy_only():
 
 def test_learning_imports_nothing_of_ours():
     for path in (ROOT / "devices" / "learning").rglob("*.py"):
-        ours = {m for m in imported_modules(path) if m.split(".")[0] in ROOMS and not m.startswith("devices.learning")}
+        ours = {
+            m
+            for m in imported_modules(path)
+            if m.split(".")[0] in ROOMS and not m.startswith("devices.learning")
+        }
         assert not ours, f"{path.name} imports {sorted(ours)}"
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from server.recorder import read_rounds
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = """
 [run]
@@ -34,6 +36,7 @@ start_offset_samples = 700
 tap_delays_samples = [0, 2]
 tap_powers_db = [0.0, -6.0]
 """
+OMNIGLOT = ["--set", "task.name=omniglot"]
 ARMS = '[[arm]]\nname = "ideal"\nlink = {backend = "ideal", scheme = "ideal"}\n[[arm]]\nname = "phase"\n'
 
 
@@ -57,7 +60,6 @@ def summary_of(folder):
     return summary
 
 
-
 def theta_of(folder):
     from server.checkpoint import read_checkpoint
 
@@ -78,7 +80,14 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_the_folder_that_was_promised(finished):
     for arm in ("ideal", "phase"):
-        for name in ("config.toml", "manifest.json", "rounds.jsonl", "summary.json", "checkpoint", "frame.npz"):
+        for name in (
+            "config.toml",
+            "manifest.json",
+            "rounds.jsonl",
+            "summary.json",
+            "checkpoint",
+            "frame.npz",
+        ):
             assert (finished / arm / name).exists(), name
     assert (finished / "report.html").exists()
     assert list((finished / "figures").glob("*.png"))
@@ -137,7 +146,9 @@ def test_killed_with_sigkill_and_resumed_it_ends_with_the_same_bits(finished, tm
     done = airmeta("run", config, "--out", tmp_path / "out", "--resume")
     assert done.returncode == 0, done.stderr
     assert "ideal: already complete" in done.stdout
-    assert summary_of(tmp_path / "out" / "phase") == summary_of(finished / "phase"), f"killed after round {wanted}"
+    assert summary_of(tmp_path / "out" / "phase") == summary_of(finished / "phase"), (
+        f"killed after round {wanted}"
+    )
     assert theta_of(tmp_path / "out" / "phase") == theta_of(finished / "phase")
 
 
@@ -148,10 +159,9 @@ def test_symbols_and_waveform_see_the_same_air(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     symbol, waveform = summary_of(tmp_path / "out"), summary_of(finished / "phase")
     assert symbol["nmse_air_db"] == pytest.approx(waveform["nmse_air_db"], abs=1.5)
-    gains = [json.loads(line)["gain_db"] for line in (tmp_path / "out" / "rounds.jsonl").open()]
-    heard = [json.loads(line)["gain_db"] for line in (finished / "phase" / "rounds.jsonl").open()]
-    for told, measured in zip(gains, heard, strict=True):
-        assert measured == pytest.approx(told, abs=1.0)
+    for told, measured in zip(read_rounds(tmp_path / "out"), read_rounds(finished / "phase"), strict=True):
+        audible = [(t, m) for t, m in zip(told["gain_db"], measured["gain_db"], strict=True) if t > -10]
+        assert all(m == pytest.approx(t, abs=0.5) for t, m in audible)
 
 
 def test_report_is_rebuilt_from_the_folder(finished):
@@ -169,9 +179,9 @@ def test_report_is_rebuilt_from_the_folder(finished):
         (["--set", "link.snr_db=nan"], "link.snr_db = nan is not a finite number"),
         (["--set", "update.keep=0"], "update.keep = 0: expected float > 0.0"),
         (["--set", "fleet.active=5"], "fleet.active = 5 exceeds fleet.devices = 4"),
-        (["--set", "task.ways=21", "--set", "fleet.classes_per_device=21", "--set", "task.shots=20"], "shots + queries is 20 + 2"),
+        (["--set", "task.shots=20"], "shots + queries is 20 + 2"),
         (["--set", "fleet.classes_per_device=5000", "--set", "task.ways=400"], "classes_per_device is 5000"),
-        (["--set", "task.name=omniglot", "--set", "task.path=/nowhere.zip", "--set", "task.test_path=/nowhere.zip"], "/nowhere.zip"),
+        ([*OMNIGLOT, "--set", "task.path=/nowhere.zip", "--set", "task.test_path=/nowhere.zip"], "/nowhere.zip"),
         (["--set", "link.round_s=0.001"], "link.round_s = 0.001 s is shorter than a round on the air"),
         (["--set", "link.scheme=nope:nope"], "link.scheme = 'nope:nope' cannot be loaded"),
         (["--resume"], "--resume needs --out DIR"),

@@ -18,7 +18,9 @@ def white(rng, *shape):
 def test_a_channel_of_few_taps_is_returned_as_it_is():
     truth = np.stack([response([1.0, -0.4j, 0.2], [8, 9, 13]), response([0.3j], [8])])
     estimate = estimate_channels(truth, OFDM, 32, 0)
-    np.testing.assert_allclose(estimate.gains, truth, atol=2e-3)  # directions below RANK_TOLERANCE are left out
+    np.testing.assert_allclose(
+        estimate.gains, truth, atol=2e-3
+    )  # directions below RANK_TOLERANCE are left out
     assert estimate.noise_variance < 1e-6
 
 
@@ -29,7 +31,9 @@ def test_noise_is_measured_and_reduced_as_stated(rng):
     error = np.mean(np.abs(estimate.gains - truth) ** 2)
     assert error == pytest.approx(estimate.error_variance, rel=0.1)
     rank = tap_subspace(OFDM, 32, 0).shape[1]
-    assert error == pytest.approx(0.25 * rank / OFDM.num_active, rel=0.1)  # the projection keeps rank of 192 parts
+    assert error == pytest.approx(
+        0.25 * rank / OFDM.num_active, rel=0.1
+    )  # the projection keeps rank of 192 parts
 
 
 def test_the_subspace_has_an_orthonormal_basis_no_larger_than_its_taps():
@@ -40,5 +44,7 @@ def test_the_subspace_has_an_orthonormal_basis_no_larger_than_its_taps():
 
 def test_more_taps_than_subcarriers_leave_no_noise_to_measure():
     ofdm = OfdmConfig(fft_len=64, prefix_len=64, num_active=8)
-    with pytest.raises(ValueError, match="64 taps leave no subcarrier of 8 to measure noise with; use fewer taps"):
+    with pytest.raises(
+        ValueError, match="64 taps leave no subcarrier of 8 to measure noise with; use fewer taps"
+    ):
         estimate_channels(np.ones((1, 8), complex), ofdm, 64, 0)

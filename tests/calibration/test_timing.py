@@ -9,7 +9,9 @@ OFDM = OfdmConfig()
 
 
 def noise(rng, count, variance=1.0):
-    return (np.sqrt(variance / 2) * (rng.normal(size=count) + 1j * rng.normal(size=count))).astype(np.complex64)
+    return (np.sqrt(variance / 2) * (rng.normal(size=count) + 1j * rng.normal(size=count))).astype(
+        np.complex64
+    )
 
 
 def test_a_clean_burst_is_found_at_its_sample_with_quality_one():
@@ -27,7 +29,9 @@ def test_superposed_preambles_with_random_phases_are_found_in_noise(rng):
         gains = np.exp(2j * np.pi * rng.random(10))
         start = int(rng.integers(0, 2000))
         samples = noise(rng, 2000 + len(references[0]), variance=0.75)  # 0 dB per device and subcarrier
-        samples[start : start + len(references[0])] += sum(g * r for g, r in zip(gains, references, strict=True))
+        samples[start : start + len(references[0])] += sum(
+            g * r for g, r in zip(gains, references, strict=True)
+        )
         found = estimate_timing(samples, references)
         assert found.detected, trial
         assert found.start_index == start, trial

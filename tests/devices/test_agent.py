@@ -4,6 +4,7 @@ import pytest
 from devices import messages
 from devices.agent import build_agents
 from devices.messages import DeviceSettings, LearningSettings, ModelSettings, TaskSettings
+from devices.proxy import guarded
 from radio.frame import demodulate_frame, element_level, frame_len
 from radio.ofdm import OfdmConfig
 from radio.sounding import SoundingSlot, sounding_burst
@@ -43,14 +44,25 @@ def train(agent, index=0, theta=None):
 
 def plan_for(agent, index=0, **changes):
     dimension = agent.model.num_parameters
-    values = {"round": index, "seed": 1, "devices": (0,), "dimension": dimension, "num_elements": 1000, "num_kept": 50}
+    values = {
+        "round": index,
+        "seed": 1,
+        "devices": (0,),
+        "dimension": dimension,
+        "num_elements": 1000,
+        "num_kept": 50,
+    }
     return Plan(**values | changes)
 
 
 def test_training_devices_hold_training_classes_and_held_out_ones_test_classes(agents):
     assert set(agents) == {0, 1, 2, 3}
-    train_names = {name for d in (0, 1) for name in np.array(agents[d].data.pool.names)[agents[d].data.classes]}
-    test_names = {name for d in (2, 3) for name in np.array(agents[d].data.pool.names)[agents[d].data.classes]}
+    train_names = {
+        name for d in (0, 1) for name in np.array(agents[d].data.pool.names)[agents[d].data.classes]
+    }
+    test_names = {
+        name for d in (2, 3) for name in np.array(agents[d].data.pool.names)[agents[d].data.classes]
+    }
     assert not train_names & test_names
     assert not set(agents[0].data.classes) & set(agents[1].data.classes)
 
@@ -169,8 +181,22 @@ def test_requests_out_of_turn_are_refused(agents):
 def test_a_diverged_update_is_an_error_that_says_what_to_lower():
     agent = build_agents(settings())[0]
     theta = np.full(agent.model.num_parameters, np.nan, np.float32)
-    with pytest.raises(ArithmeticError, match="update of round 0 is not finite at outer rate 0.2.*lower learning.outer_rate"):
+    with pytest.raises(
+        ArithmeticError, match=r"update of round 0 is not finite at outer rate 0.2.*lower learning.outer_rate"
+    ):
         train(agent, theta=theta)
+
+
+def test_peaks_beyond_full_scale_are_this_devices_failure():
+    agent = build_agents(settings(waveform=(OFDM, 50 * LEVEL)))[0]
+    train(agent)
+    answer = guarded(agent.handle, 0)
+    answer(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
+    reply = answer(messages.Transmit(plan_for(agent)))
+    assert isinstance(reply, messages.Failed)
+    assert "exceed full scale" in reply.reason
+    agent.handle(messages.Acknowledge(0, delivered=False))
+    assert agent.memory.any()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def test_replies_come_in_the_order_of_the_requests_whoever_is_first():
 
 def test_every_worker_is_prepared():
     prepared = []
-    proxy = LocalProxy({0: lambda request: Done()}, 1, lambda: prepared.append(threading.current_thread().name))
+    proxy = LocalProxy(
+        {0: lambda request: Done()}, 1, lambda: prepared.append(threading.current_thread().name)
+    )
     proxy.ask({0: Save()})
     proxy.close()
     assert len(prepared) == 1

@@ -9,7 +9,9 @@ from radio.air_config import AirConfig, Fading
 def test_mean_gain_of_rayleigh_and_of_a_pure_line_of_sight():
     assert Fading(law="none").mean_gain() == 1.0
     assert Fading(law="rayleigh").mean_gain() == pytest.approx(math.sqrt(math.pi) / 2)
-    assert Fading(law="rician", rician_k_db=-60).mean_gain() == pytest.approx(math.sqrt(math.pi) / 2, rel=1e-5)
+    assert Fading(law="rician", rician_k_db=-60).mean_gain() == pytest.approx(
+        math.sqrt(math.pi) / 2, rel=1e-5
+    )
     assert Fading(law="rician", rician_k_db=50).mean_gain() == pytest.approx(1.0, rel=1e-4)
 
 

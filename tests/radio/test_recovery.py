@@ -33,16 +33,18 @@ def nmse_db(estimates, truths):
 def test_oamp_reaches_the_reference_table(snr_db, expected_db):
     # 65,536 values, ten devices, (k/d, M/d) = (0.04, 0.4), linear mean over 20 draws
     cases = [superposition(65536, 0.04, 0.4, snr_db, 100 + draw) for draw in range(20)]
-    found_db = nmse_db([oamp.recover(y, s2, sketch) for _, y, s2, sketch in cases], [case[0] for case in cases])
+    found_db = nmse_db(
+        [oamp.recover(y, s2, sketch) for _, y, s2, sketch in cases], [case[0] for case in cases]
+    )
     assert found_db == pytest.approx(expected_db, abs=1.5)
 
 
-@pytest.mark.parametrize(
-    ("keep", "measurements", "expected_db"), [(0.04, 0.2, -5.3), (0.1, 0.4, -13.5)]
-)
+@pytest.mark.parametrize(("keep", "measurements", "expected_db"), [(0.04, 0.2, -5.3), (0.1, 0.4, -13.5)])
 def test_below_the_recovery_threshold_the_estimator_is_the_floor(keep, measurements, expected_db):
     cases = [superposition(65536, keep, measurements, 20, 300 + draw) for draw in range(20)]
-    found_db = nmse_db([oamp.recover(y, s2, sketch) for _, y, s2, sketch in cases], [case[0] for case in cases])
+    found_db = nmse_db(
+        [oamp.recover(y, s2, sketch) for _, y, s2, sketch in cases], [case[0] for case in cases]
+    )
     assert found_db == pytest.approx(expected_db, abs=1.5)
 
 
@@ -70,7 +72,9 @@ def test_oamp_beats_hard_thresholding_beats_the_adjoint():
 
 def test_the_scaled_adjoint_is_unbiased_over_rows(rng):
     x = rng.normal(size=50)
-    mean = np.mean([backproject(s.forward(x), s) for s in (draw_sketch(50, 12, 4, r) for r in range(4000))], axis=0)
+    mean = np.mean(
+        [backproject(s.forward(x), s) for s in (draw_sketch(50, 12, 4, r) for r in range(4000))], axis=0
+    )
     # 12 of 24 usable bins, DC and Nyquist never drawn: the mean is x without them, scaled to all 50 real rows
     usable = np.fft.rfft(x)
     usable[[0, 25]] = 0.0

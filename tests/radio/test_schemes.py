@@ -81,7 +81,9 @@ def test_each_estimator_points_at_the_mean(estimator, updates):
 
 
 def test_ideal_sends_everything(updates):
-    amplitudes, sent = ideal.encode(updates[0], ChannelState(np.ones(1, complex)), plan_for(ideal, (0,), scale=1.0))
+    amplitudes, sent = ideal.encode(
+        updates[0], ChannelState(np.ones(1, complex)), plan_for(ideal, (0,), scale=1.0)
+    )
     assert len(amplitudes) == DIMENSION // 2
     np.testing.assert_array_equal(sent, updates[0])
 

@@ -4,7 +4,14 @@ from radio.seeds import Use, stream
 
 
 def test_equal_paths_give_equal_draws_and_different_paths_do_not():
-    paths = [(Use.FADING,), (Use.FADING, 0), (Use.FADING, 0, 0), (Use.FADING, 1), (Use.TAPS, 0), (Use.TAPS, 0, 1)]
+    paths = [
+        (Use.FADING,),
+        (Use.FADING, 0),
+        (Use.FADING, 0, 0),
+        (Use.FADING, 1),
+        (Use.TAPS, 0),
+        (Use.TAPS, 0, 1),
+    ]
     draws = {path: stream(7, *path).random(1000) for path in paths}
     np.testing.assert_array_equal(draws[paths[1]], stream(7, Use.FADING, 0).random(1000))
     matrix = np.corrcoef(list(draws.values()))

@@ -14,7 +14,9 @@ def test_the_adjoint_is_the_adjoint(dimension, share, seed):
     x = rng.normal(size=dimension)
     y = rng.normal(size=sketch.num_rows) + 1j * rng.normal(size=sketch.num_rows)
     # Re<y, A x> = <A* y, x>: the inner product of two complex vectors as real ones
-    assert np.vdot(y, sketch.forward(x)).real == pytest.approx(np.dot(sketch.adjoint(y), x), rel=1e-9, abs=1e-9)
+    assert np.vdot(y, sketch.forward(x)).real == pytest.approx(
+        np.dot(sketch.adjoint(y), x), rel=1e-9, abs=1e-9
+    )
 
 
 def test_rows_are_those_of_the_unitary_dft(rng):
@@ -36,7 +38,8 @@ def test_energy_is_kept_in_proportion_to_the_rows(rng):
     # E|A x|^2 = (M / n)|x|^2 over draws of the rows; 400 draws of a vector without structure
     x = rng.normal(size=1000)
     ratios = [
-        float(np.vdot(u, u).real) / np.dot(x, x) for u in (draw_sketch(1000, 200, 9, r).forward(x) for r in range(400))
+        float(np.vdot(u, u).real) / np.dot(x, x)
+        for u in (draw_sketch(1000, 200, 9, r).forward(x) for r in range(400))
     ]
     assert np.mean(ratios) == pytest.approx(200 / 1000, rel=0.02)
 
@@ -49,11 +52,17 @@ def test_bins_come_from_the_open_lower_half_each_once():
 
 
 def test_rounds_draw_different_rows_and_a_seed_the_same():
-    first, again, other = draw_sketch(500, 50, 1, 0), draw_sketch.__wrapped__(500, 50, 1, 0), draw_sketch(500, 50, 1, 1)
+    first, again, other = (
+        draw_sketch(500, 50, 1, 0),
+        draw_sketch.__wrapped__(500, 50, 1, 0),
+        draw_sketch(500, 50, 1, 1),
+    )
     np.testing.assert_array_equal(first.bins, again.bins)
     assert (first.bins != other.bins).any()
 
 
 def test_more_rows_than_bins_are_refused():
-    with pytest.raises(ValueError, match=r"a sketch of 100 values has 1 to 49 rows, got 50; lower update.measurements"):
+    with pytest.raises(
+        ValueError, match=r"a sketch of 100 values has 1 to 49 rows, got 50; lower update.measurements"
+    ):
         draw_sketch(100, 50, 0, 0)

@@ -14,12 +14,16 @@ def test_superposed_pilots_come_apart_exactly(devices, rng):
     gains = rng.normal(size=len(devices)) + 1j * rng.normal(size=len(devices))
     total = sum(g * sounding_burst(slot, d, OFDM) for g, d in zip(gains, devices, strict=True))
     assert len(total) == slot.num_samples(OFDM)
-    np.testing.assert_allclose(separate(total, slot, OFDM), np.tile(gains[:, None], OFDM.num_active), atol=1e-5)
+    np.testing.assert_allclose(
+        separate(total, slot, OFDM), np.tile(gains[:, None], OFDM.num_active), atol=1e-5
+    )
 
 
 def test_noise_is_averaged_over_the_symbols(rng):
     slot = SoundingSlot(round=0, devices=tuple(range(8)), start_index=0)
-    noise = (rng.normal(size=slot.num_samples(OFDM)) + 1j * rng.normal(size=slot.num_samples(OFDM))) / np.sqrt(2)
+    noise = (
+        rng.normal(size=slot.num_samples(OFDM)) + 1j * rng.normal(size=slot.num_samples(OFDM))
+    ) / np.sqrt(2)
     observed = separate(noise.astype(np.complex64), slot, OFDM)
     assert np.mean(np.abs(observed) ** 2) == pytest.approx(1 / 8, rel=0.1)
 
@@ -34,7 +38,9 @@ def test_the_schedule_keeps_the_gap_and_counts_all_airtime():
 
 def test_a_round_longer_than_its_period_is_refused_with_the_period_it_needs():
     schedule = Schedule(ofdm=OFDM, round_s=0.02, gap_s=1e-3)
-    with pytest.raises(ValueError, match=r"link.round_s = 0.02 s is shorter .*raise link.round_s to 0.025") as caught:
+    with pytest.raises(
+        ValueError, match=r"link.round_s = 0.02 s is shorter .*raise link.round_s to 0.025"
+    ) as caught:
         schedule.check(10, 45_288)
     assert "45288 resource elements, 10 devices" in str(caught.value)
     Schedule(ofdm=OFDM, round_s=0.025, gap_s=1e-3).check(10, 45_288)

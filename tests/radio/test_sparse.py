@@ -10,7 +10,9 @@ from radio.sparse import top_k
 def test_exactly_the_k_largest_survive_unchanged(vector, data):
     k = data.draw(st.integers(1, len(vector)))
     kept = top_k(vector, k)
-    order = np.argsort(-np.abs(vector), kind="stable")[:k]  # sorting everything is the oracle; ties go to the earlier
+    order = np.argsort(-np.abs(vector), kind="stable")[
+        :k
+    ]  # sorting everything is the oracle; ties go to the earlier
     expected = np.zeros_like(vector)
     expected[order] = vector[order]
     np.testing.assert_array_equal(kept, expected)

@@ -90,7 +90,8 @@ def make_rounds(*, backend="symbol", scheme="phase", fading="none", snr_db=30.0,
     rng = np.random.default_rng(8)
     targets = 1.0 + 0.3 * rng.normal(size=(experiment.fleet.devices + experiment.fleet.held_out, DIMENSION))
     devices = {
-        number: QuadraticDevice(pair, target, (fails or {}).get(number, ())) for number, target in enumerate(targets)
+        number: QuadraticDevice(pair, target, (fails or {}).get(number, ()))
+        for number, target in enumerate(targets)
     }
     ofdm = OfdmConfig()
     schedule = Schedule(ofdm=ofdm, round_s=0.1, gap_s=1e-3)

@@ -54,7 +54,7 @@ def write_arm(
     backend: str = "waveform",
     changes: dict[int, dict[str, Any]] | None = None,
 ) -> None:
-    """An arm of `rounds` rounds with 3 devices, evaluated every second round. changes: to a round's record."""  # fmt: skip
+    """An arm of `rounds` rounds with 3 devices, evaluated every second round. changes: other records of rounds."""
     folder.mkdir(parents=True)
     lines = [
         f"[run]\nrounds = {rounds if finished else 2 * rounds}\nseed = 7\n",

@@ -6,13 +6,20 @@ from server.checkpoint import Checkpoint, CheckpointError, checkpoint_path, read
 
 def make(round_index=3):
     theta = np.arange(6, dtype=np.float32) / 7
-    return Checkpoint(round_index, theta, {0: theta * 2, 11: theta * 3}, {"accuracy_after": 0.1 + 0.2}, 2, 1.5)
+    return Checkpoint(
+        round_index, theta, {0: theta * 2, 11: theta * 3}, {"accuracy_after": 0.1 + 0.2}, 2, 1.5
+    )
 
 
 def test_what_is_written_is_read_back_bit_for_bit(tmp_path):
     write_checkpoint(tmp_path, make())
     found = read_checkpoint(tmp_path)
-    assert (found.round, found.untrained, found.failed_in_a_row, found.wall_s) == (3, {"accuracy_after": 0.1 + 0.2}, 2, 1.5)
+    assert (found.round, found.untrained, found.failed_in_a_row, found.wall_s) == (
+        3,
+        {"accuracy_after": 0.1 + 0.2},
+        2,
+        1.5,
+    )
     np.testing.assert_array_equal(found.theta, make().theta)
     assert set(found.memories) == {0, 11}
     np.testing.assert_array_equal(found.memories[11], make().memories[11])
@@ -34,5 +41,5 @@ def test_a_damaged_one_is_an_error_that_names_it(damage, tmp_path):
     write_checkpoint(tmp_path, make())
     path = checkpoint_path(tmp_path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(CheckpointError, match="state.safetensors cannot be read: .*; remove the run folder"):
+    with pytest.raises(CheckpointError, match=r"state.safetensors cannot be read: .*; remove the run folder"):
         read_checkpoint(tmp_path)

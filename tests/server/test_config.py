@@ -18,7 +18,9 @@ def test_an_empty_file_is_the_defaults(tmp_path):
 
 
 def test_settings_change_the_base_and_an_arms_own_lie_on_top(tmp_path):
-    path = write(tmp_path, '[link]\nsnr_db = 5.0\n[[arm]]\nname = "a"\n[[arm]]\nname = "b"\nlink = {snr_db = 7.0}\n')
+    path = write(
+        tmp_path, '[link]\nsnr_db = 5.0\n[[arm]]\nname = "a"\n[[arm]]\nname = "b"\nlink = {snr_db = 7.0}\n'
+    )
     a, b = load_arms(path, ["link.snr_db=6", "task.path=folder/file.zip", "run.rounds=3"])
     assert (a.experiment.link.snr_db, b.experiment.link.snr_db) == (6.0, 7.0)
     assert a.experiment.task.path == ("folder/file.zip",)
@@ -31,12 +33,15 @@ def test_several_paths_are_a_list(tmp_path):
 
 
 def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
-    text = 'task = {name = "omniglot", path = "a \\"b\\"\\\\c.zip"}\nair = {tap_delays_samples = [0, 3], tap_powers_db = [0.0, -3.0]}\n'
+    text = 'task = {name = "omniglot", path = "a \\"b\\"\\\\c.zip"}\n'
+    text += "air = {tap_delays_samples = [0, 3], tap_powers_db = [0.0, -3.0]}\n"
     (arm,) = load_arms(write(tmp_path, text))
     (again,) = load_arms(write(tmp_path, to_toml(to_tables(arm.experiment))))
     assert again.experiment == arm.experiment
     tables = to_tables(arm.experiment)
-    assert list(tables["run"]) == [field.name for field in dataclasses.fields(arm.experiment.run)]  # defaults too
+    assert list(tables["run"]) == [
+        field.name for field in dataclasses.fields(arm.experiment.run)
+    ]  # defaults too
 
 
 @pytest.mark.parametrize(
@@ -104,4 +109,6 @@ def test_build_leaves_the_tables_it_is_given_alone():
 
 def test_no_default_is_out_of_its_own_range():
     assert build(to_tables(Experiment())) == Experiment()
-    assert all(math.isfinite(v) for t in to_tables(Experiment()).values() for v in t.values() if isinstance(v, float))
+    assert all(
+        math.isfinite(v) for t in to_tables(Experiment()).values() for v in t.values() if isinstance(v, float)
+    )

@@ -37,6 +37,7 @@ def test_what_is_there_but_broken_is_wrong_not_missing(monkeypatch):
 
 def test_a_radio_that_answers_is_ok():
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def daemon():
             connection, _ = server.accept()
             with connection:

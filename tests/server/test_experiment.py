@@ -28,7 +28,9 @@ def outcome(folder):
     return summary, read_checkpoint(folder)
 
 
-TABLES = {"run": {"rounds": 9, "test_tasks": 4, "progress_tasks": 2, "evaluate_every": 2, "checkpoint_every": 3}}
+TABLES = {
+    "run": {"rounds": 9, "test_tasks": 4, "progress_tasks": 2, "evaluate_every": 2, "checkpoint_every": 3}
+}
 
 
 def rounds_of(**tables):
@@ -67,7 +69,9 @@ def test_the_summary_adds_up_the_rounds(tmp_path):
     assert [line["round"] for line in lines] == list(range(9))
     assert summary["channel_uses"] == 9 * 160
     assert summary["transmit_energy"] == pytest.approx(sum(line["transmit_energy"] for line in lines))
-    assert summary["nmse_air_db"] == pytest.approx(10 * np.log10(np.mean([line["nmse_air"] for line in lines])))
+    assert summary["nmse_air_db"] == pytest.approx(
+        10 * np.log10(np.mean([line["nmse_air"] for line in lines]))
+    )
     assert summary["accuracy_after"] == lines[-1]["accuracy_after"]
     assert {index for index, line in enumerate(lines) if "accuracy_after" in line} == {1, 3, 5, 7, 8}
     assert lines[1]["test_tasks"] == 2
@@ -78,7 +82,9 @@ def test_failed_rounds_are_recorded_and_too_many_in_a_row_stop_the_run_with_its_
     rounds = rounds_of(run={"rounds": 40, "test_tasks": 4}, fleet={"devices": 4, "held_out": 2})
     for number in range(4):
         rounds.proxy.devices[number].fails = (messages.Sound,)
-    with pytest.raises(ExperimentFailed, match=f"{MAX_FAILED_IN_A_ROW} rounds in a row failed.*cannot sound.*--resume"):
+    with pytest.raises(
+        ExperimentFailed, match=f"{MAX_FAILED_IN_A_ROW} rounds in a row failed.*cannot sound.*--resume"
+    ):
         run_arm(tmp_path, rounds, lambda record: None)
     assert len(read_rounds(tmp_path)) == MAX_FAILED_IN_A_ROW == read_checkpoint(tmp_path).round
     for number in range(4):

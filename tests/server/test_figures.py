@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from run_folder import write_arm, write_joint
 
 from server.figures import accuracy_figure, error_figure, gradient_figure, loss_figure, smoothed
 from server.link_figures import by_device, gain_figure, phase_figure, spectrum, spectrum_figure
 from server.run_reader import read_run
+from tests.server.run_folder import write_arm, write_joint
 
 
 def lines_of(axes):

@@ -30,7 +30,9 @@ def test_decibels_are_of_the_linear_mean_of_what_is_known():
 
 def test_mean_vector_is_the_mean(rng):
     vectors = [rng.normal(size=5).astype(np.float32) for _ in range(3)]
-    np.testing.assert_allclose(mean_vector(vectors), np.mean(np.stack(vectors).astype(float), axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        mean_vector(vectors), np.mean(np.stack(vectors).astype(float), axis=0), rtol=1e-12
+    )
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says(rng):

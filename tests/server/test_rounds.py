@@ -34,7 +34,9 @@ def test_error_free_rounds_converge_to_the_mean_target():
 
 
 def test_over_a_fading_channel_memory_brings_in_what_was_withheld():
-    rounds = make_rounds(fading="rayleigh", update={"keep": 0.1, "measurements": 0.45}, learning={"outer_rate": 0.1})
+    rounds = make_rounds(
+        fading="rayleigh", update={"keep": 0.1, "measurements": 0.45}, learning={"outer_rate": 0.1}
+    )
     theta = ZERO
     for index in range(300):
         theta = rounds.run(index, theta).theta
@@ -76,7 +78,9 @@ def test_a_device_that_cannot_transmit_is_left_out_and_the_rest_averaged():
     theta, record, _ = rounds.run(0, ZERO)
     np.testing.assert_allclose(theta, 0.3 * targets(rounds, (0, 1, 3)).mean(axis=0), rtol=1e-5)
     assert record["failures"] == ["cannot transmit"]
-    delivered = {number: device.delivered for number, device in rounds.proxy.devices.items() if device.delivered}
+    delivered = {
+        number: device.delivered for number, device in rounds.proxy.devices.items() if device.delivered
+    }
     assert delivered == {0: [True], 1: [True], 2: [False], 3: [True]}
     np.testing.assert_allclose(rounds.proxy.devices[2].memory, -0.3 * targets(rounds, (2,))[0], rtol=1e-5)
 

@@ -53,11 +53,15 @@ class Link:
 
 
 def payloads(rng, devices):
-    return {d: (rng.normal(size=NUM_ELEMENTS) + 1j * rng.normal(size=NUM_ELEMENTS)) / np.sqrt(2) for d in devices}
+    return {
+        d: (rng.normal(size=NUM_ELEMENTS) + 1j * rng.normal(size=NUM_ELEMENTS)) / np.sqrt(2) for d in devices
+    }
 
 
 @pytest.mark.parametrize("clock_offset", [-1000, 0, 37, 1000])
-@pytest.mark.parametrize("profile", [{}, {"tap_delays_samples": (0, 2, 7), "tap_powers_db": (0.0, -3.0, -9.0)}])
+@pytest.mark.parametrize(
+    "profile", [{}, {"tap_delays_samples": (0, 2, 7), "tap_powers_db": (0.0, -3.0, -9.0)}]
+)
 def test_phases_are_aligned_in_the_air_without_noise(clock_offset, profile, rng):
     link = Link(90.0, clock_offset=clock_offset, **profile)
     devices = (0, 2, 3)
@@ -104,7 +108,7 @@ def test_without_a_signal_the_slot_is_not_found():
     link = Link(20.0)
     slot = link.uplink.slot(0, (0,))
     silence = {0: np.zeros(slot.num_samples(OFDM), np.complex64)}
-    with pytest.raises(SyncError, match="round 0: no sounding preamble .*check the receiver's gain, cable"):
+    with pytest.raises(SyncError, match=r"round 0: no sounding preamble .*check the receiver's gain, cable"):
         link.uplink.sound(slot, silence)
 
 
@@ -134,7 +138,10 @@ def test_symbol_noise_has_its_variance_and_changes_with_the_round():
     uplink = SymbolUplink(BlockChannel(Fading(), AirConfig(), 3, SCHEDULE.round_len), SCHEDULE, 0.3, 3)
     noise = [
         uplink.collect(
-            Plan(round=index, seed=0, devices=(), dimension=1, num_elements=20_000, num_kept=1, start_index=0), {}
+            Plan(
+                round=index, seed=0, devices=(), dimension=1, num_elements=20_000, num_kept=1, start_index=0
+            ),
+            {},
         ).amplitudes
         for index in (0, 1)
     ]

@@ -70,7 +70,9 @@ def test_fading_has_unit_mean_power_and_the_models_mean_magnitude(law):
     power = np.abs(gains) ** 2
     assert power.mean() == pytest.approx(1.0, abs=4 * power.std() / np.sqrt(len(gains)))
     magnitude = np.abs(gains)
-    assert magnitude.mean() == pytest.approx(fading.mean_gain(), abs=4 * magnitude.std() / np.sqrt(len(gains)))
+    assert magnitude.mean() == pytest.approx(
+        fading.mean_gain(), abs=4 * magnitude.std() / np.sqrt(len(gains))
+    )
     assert abs(np.mean(gains / magnitude)) < 4 / np.sqrt(len(gains))  # phases cancel
 
 
@@ -86,7 +88,9 @@ def test_noise_has_its_variance_is_white_and_belongs_to_an_instant():
     heard = air.receive(10_000, 40_000)
     assert np.mean(np.abs(heard) ** 2) == pytest.approx(0.02, rel=0.03)
     assert abs(np.vdot(heard[1:], heard[:-1])) / np.vdot(heard, heard).real < 0.025
-    np.testing.assert_array_equal(air.receive(20_000, 5_000), heard[10_000:15_000])  # the past, asked for again
+    np.testing.assert_array_equal(
+        air.receive(20_000, 5_000), heard[10_000:15_000]
+    )  # the past, asked for again
     other, _ = make_air(noise_variance=0.02, seed=4)
     assert abs(np.vdot(other.receive(10_000, 40_000), heard)) / np.vdot(heard, heard).real < 0.025
 
@@ -108,12 +112,12 @@ def test_what_the_ring_no_longer_holds_is_an_error():
 
 def test_bursts_that_cannot_be_are_refused(rng):
     air, _ = make_air()
-    with pytest.raises(FullScaleError, match="peak 1.50"):
+    with pytest.raises(FullScaleError, match=r"peak 1.50"):
         air.transmit(0, np.array([1.5], np.complex64), at=0)
-    with pytest.raises(RadioError, match="crosses a fading block of 100000; raise link.round_s"):
+    with pytest.raises(RadioError, match=r"crosses a fading block of 100000; raise link.round_s"):
         air.transmit(0, burst(rng, 200), at=99_900)
     air.transmit(0, burst(rng, 200), at=500)
-    with pytest.raises(RadioError, match="burst of device 0 at 650 overlaps its burst at 500"):
+    with pytest.raises(RadioError, match=r"burst of device 0 at 650 overlaps its burst at 500"):
         air.transmit(0, burst(rng, 200), at=650)
 
 
@@ -142,7 +146,7 @@ def test_a_simulated_radio_refuses_settings_that_it_cannot_have():
     air, _ = make_air()
     radio = SimRadio(air, 3, CONFIG)
     assert radio.configure(sample_rate_hz=1e6) == CONFIG == radio.config
-    with pytest.raises(RadioError, match="sample_rate_hz is fixed at 1000000.0, asked for 2000000.0"):
+    with pytest.raises(RadioError, match=r"sample_rate_hz is fixed at 1000000.0, asked for 2000000.0"):
         radio.configure(sample_rate_hz=2e6)
     with pytest.raises(RadioError, match="unknown radio setting 'volume'; known: center_hz"):
         radio.configure(volume=11)

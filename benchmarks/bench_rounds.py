@@ -1,0 +1,30 @@
+"""A whole round of Air-meta-pFL over symbols, and over the waveform, against an error-free round."""
+
+from benchmarks.turns import in_turns, show
+from server.__main__ import _plug_in
+from server.config import Arm, build
+
+ARMS = {
+    "ideal": {"backend": "ideal", "scheme": "ideal"},
+    "phase over symbol": {"backend": "symbol", "scheme": "phase"},
+    "phase over waveform": {"backend": "waveform", "scheme": "phase"},
+}
+
+
+def test_rounds_against_ideal():
+    task = {"ways": 5, "shots": 8, "queries": 8}
+    benches = {name: _plug_in(Arm(name, build({"task": task, "link": link}))) for name, link in ARMS.items()}
+    theta = next(iter(benches.values())).rounds.initial_parameters()
+    index = dict.fromkeys(ARMS, 0)
+
+    def run(name):
+        outcome = benches[name].rounds.run(index[name], theta)
+        assert "failed" not in outcome.record
+        index[name] += 1
+
+    try:
+        seconds = in_turns({name: lambda name=name: run(name) for name in ARMS}, 10)
+    finally:
+        for bench in benches.values():
+            bench.close()
+    show(f"a round, 10 devices, d = {len(theta):,}, all workers", seconds, "ideal", "symbol at most 1.4")
