@@ -124,7 +124,7 @@ class Agent:
             emitted = amplitudes
         else:
             ofdm, level = self.settings.waveform
-            compensation = np.exp(-1j * np.angle(self._channel(current).over(ofdm.num_active)))
+            compensation = self._channel(current).compensation(ofdm.num_active)
             emitted = modulate_frame(amplitudes, compensation, level, ofdm)
             check_full_scale(emitted)  # here, where it is this device's failure and not the round's
         return messages.Sent(emitted, amplitudes, current.sent, current.update)

@@ -54,6 +54,10 @@ class ChannelState:
         """(num_elements,) the gain of every resource element."""
         return np.resize(self.gains, num_elements)
 
+    def compensation(self, num_elements: int) -> NDArray[np.complex128]:
+        """(num_elements,) exp(-j arg h) of every resource element: aligns a device with the others in the air."""
+        return np.resize(np.exp(-1j * np.angle(self.gains)), num_elements)
+
 
 @dataclass(frozen=True, eq=False)
 class Sounding:

@@ -18,11 +18,21 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
 
+from devices.messages import DeviceSettings
+from devices.proxy import LocalProxy, guarded
+from radio.air_config import AirConfig, Fading
+from radio.decibel import from_db
+from radio.frame import element_level
+from radio.interface import RadioConfig
+from radio.schedule import Schedule
+from radio.schemes.registry import load_scheme
+from radio.seeds import Use, stream
+from radio.uplink import Truth, Uplink
 from server.config import Arm, ConfigError, Experiment, load_arms
+from server.console import print_findings, print_summaries, progress_of
 from server.doctor import can_simulate, examine, why_no_gnuradio
+from server.receiver import RadioUplink
 from server.rounds import Rounds
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -40,7 +50,7 @@ class Bench(NamedTuple):
 
 @app.callback()
 def about() -> None:
-    """Over-the-air federated meta-learning: experiments, calibration and simulated radios."""
+    """Over-the-air federated meta-learning."""
 
 
 @app.command()
@@ -63,24 +73,26 @@ def run(
     from server.recorder import open_run_folder, write_arms
     from server.report import write_report
 
-    with _errors_to_exit_codes():
-        overrides = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
-        arms = load_arms(config, overrides)
-        if resume and folder is None:
-            raise ConfigError("--resume needs --out DIR, the folder of the run to continue")
-        folder = folder or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
-        benches = [_plug_in(arm) for arm in arms]
-        try:
+    benches: list[Bench] = []
+    try:
+        with _refusing_bad_input():
+            overrides = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
+            arms = load_arms(config, overrides)
+            if resume and folder is None:
+                raise ConfigError("--resume needs --out DIR, the folder of the run to continue")
+            folder = folder or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+            benches += map(_plug_in, arms)
             open_run_folder(folder, arms, resume)
             write_arms(folder, arms)
-            out.print(f"run folder [bold]{folder}[/]", highlight=False)
-            summaries = {bench.arm.name: _run_one(bench, folder / bench.arm.name) for bench in benches}
-        finally:
-            for bench in benches:
-                bench.close()
-        report = write_report(folder)
-        _print_summaries(summaries)
-        out.print(f"report [bold]{report}[/]", highlight=False, soft_wrap=True)
+        with _reporting_failure():
+            out.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+            summaries = {_title(bench): _run_one(bench, folder / bench.arm.name) for bench in benches}
+            report = write_report(folder)
+            print_summaries(out, summaries)
+            out.print(f"report {report}", highlight=False, soft_wrap=True)
+    finally:
+        for bench in benches:
+            bench.close()
 
 
 @app.command()
@@ -90,7 +102,7 @@ def report(
     """Rebuild report.html and figures/ from a run folder."""
     from server.report import write_report
 
-    with _errors_to_exit_codes():
+    with _refusing_bad_input(), _reporting_failure():
         out.print(write_report(folder), highlight=False, soft_wrap=True)
 
 
@@ -103,24 +115,13 @@ def doctor(
 ) -> None:
     """Say what is installed, what is reachable, what is wrong and how to mend it."""
     findings = examine(tuple(radio or ()))
-    colour = {"ok": "green", "missing": "yellow", "wrong": "red"}
-    table = RichTable(box=None, pad_edge=False)
-    for heading in ("", "", "found", "needed for", "how to get it"):
-        table.add_column(heading, overflow="fold")
-    for finding in findings:
-        verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(finding.name, verdict, finding.detail, finding.needed_for, finding.remedy)
-    out.print(table)
-    simulates = can_simulate(findings)
-    out.print(
-        "the simulated backend can run: airmeta run experiments/quickstart.toml"
-        if simulates
-        else "the simulated backend cannot run; see above"
-    )
-    named_radio_silent = any(
-        finding.name in (radio or ()) and finding.verdict != "ok" for finding in findings
-    )
-    raise typer.Exit(0 if simulates and not named_radio_silent else 1)
+    print_findings(out, findings)
+    if can_simulate(findings):
+        out.print("the simulated backend can run: airmeta run experiments/quickstart.toml", highlight=False)
+    else:
+        out.print("the simulated backend cannot run; mend what is missing or wrong above", highlight=False)
+    silent = any(finding.name in (radio or ()) and finding.verdict != "ok" for finding in findings)
+    raise typer.Exit(0 if can_simulate(findings) and not silent else 1)
 
 
 def main() -> None:
@@ -132,24 +133,37 @@ def main() -> None:
 
 
 @contextmanager
-def _errors_to_exit_codes() -> Iterator[None]:
-    """2 for what was asked wrongly, 1 for what failed; one line each. A ValueError is bad input by convention."""
-    from radio.interface import RadioError
+def _refusing_bad_input() -> Iterator[None]:
+    """Before work starts a ValueError is what a user asked wrongly: one line and exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        err.print(f"error: {error}")
+        raise typer.Exit(2) from error
+    except OSError as error:
+        err.print(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _reporting_failure() -> Iterator[None]:
+    """What went wrong in the course of work: one line and exit code 1. Other exceptions are bugs and show it."""
     from server.checkpoint import CheckpointError
     from server.experiment import ExperimentFailed
     from server.rounds import RoundFailed
 
     try:
         yield
-    except ValueError as error:
-        err.print(f"error: {error}")
-        raise typer.Exit(2) from error
-    except (ExperimentFailed, RoundFailed, RadioError, CheckpointError, OSError) as error:
+    except (ExperimentFailed, RoundFailed, CheckpointError, OSError) as error:
         err.print(f"error: {error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         err.print("interrupted; continue from the last checkpoint with --resume and the same --out")
         raise typer.Exit(1) from error
+
+
+def _title(bench: Bench) -> str:
+    return bench.arm.name or bench.rounds.experiment.link.scheme
 
 
 def _run_one(bench: Bench, folder: Path) -> dict[str, Any]:
@@ -158,60 +172,11 @@ def _run_one(bench: Bench, folder: Path) -> dict[str, Any]:
 
     experiment = bench.rounds.experiment
     if (folder / SUMMARY).exists():
-        out.print(f"{bench.arm.name or 'run'}: already complete")
+        out.print(f"{_title(bench)}: already complete", highlight=False)
         return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
     write_manifest(folder, experiment, num_workers(experiment), bench.radios)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[latest]}"),
-    )
-    with Progress(*columns, console=out) as progress:
-        task = progress.add_task(bench.arm.name or "rounds", total=experiment.run.rounds, latest="")
-        latest = {"accuracy": "", "nmse": ""}
-
-        def on_round(record: dict[str, Any]) -> None:
-            if "accuracy_after" in record:
-                latest["accuracy"] = f"accuracy {record['accuracy_after']:.3f}"
-                if not out.is_terminal:
-                    out.print(
-                        f"{bench.arm.name or 'run'} round {record['round'] + 1}: {latest['accuracy']} {latest['nmse']}"
-                    )
-            if record.get("nmse_air"):
-                latest["nmse"] = f"NMSE air {_db(record['nmse_air'])}, whole {_db(record['nmse'])}"
-            if "failed" in record:
-                out.print(
-                    f"round {record['round']} failed: {record['failed']}", style="yellow", highlight=False
-                )
-            progress.update(
-                task, completed=record["round"] + 1, latest="  ".join(filter(None, latest.values()))
-            )
-
+    with progress_of(out, _title(bench), experiment.run.rounds) as on_round:
         return run_arm(folder, bench.rounds, on_round)
-
-
-def _db(ratio: float) -> str:
-    from radio.decibel import to_db
-
-    return f"{to_db(ratio):.1f} dB"
-
-
-def _print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
-    table = RichTable(box=None, pad_edge=False)
-    for heading in ("arm", "accuracy", "95 % interval", "untrained", "NMSE", "NMSE air", "wall"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
-    for name, summary in summaries.items():
-        low, high = summary["accuracy_after_ci95"]
-        errors = [
-            "-" if summary[key] is None else f"{summary[key]:.1f} dB" for key in ("nmse_db", "nmse_air_db")
-        ]
-        table.add_row(
-            name or summary["scheme"], f"{summary['accuracy_after']:.3f}", f"{low:.3f} to {high:.3f}",
-            f"{summary['accuracy_untrained']:.3f}", *errors, f"{summary['wall_s']:.0f} s",
-        )  # fmt: skip
-    out.print(table)
 
 
 def _plug_in(arm: Arm) -> Bench:
@@ -222,21 +187,16 @@ def _plug_in(arm: Arm) -> Bench:
         raise ConfigError(
             f"{error.name} is not installed, and devices need it; pip install 'airmeta[learning]'"
         ) from error
-    from devices.messages import DeviceSettings
-    from devices.proxy import LocalProxy, guarded
-    from radio.frame import element_level
-    from radio.schedule import Schedule
-    from radio.schemes.registry import load_scheme
     from server.experiment import num_workers
 
     experiment = arm.experiment
-    if experiment.link.backend == "waveform" and (reason := why_no_gnuradio()):
+    over_waveform = experiment.link.backend == "waveform"
+    if over_waveform and (reason := why_no_gnuradio()):
         raise ConfigError(
             f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '
             'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
         )
     ofdm = experiment.radio.ofdm()
-    level = element_level(experiment.link.backoff_db, ofdm)
     agents = build_agents(
         DeviceSettings(
             seed=experiment.run.seed,
@@ -248,69 +208,65 @@ def _plug_in(arm: Arm) -> Bench:
             devices=experiment.fleet.devices,
             held_out=experiment.fleet.held_out,
             classes_per_device=experiment.fleet.classes_per_device,
-            waveform=(ofdm, level) if experiment.link.backend == "waveform" else None,
+            waveform=(ofdm, element_level(experiment.link.backoff_db, ofdm)) if over_waveform else None,
         )
     )
     scheme = load_scheme(experiment.link.scheme)
-    dimension = agents[0].model.num_parameters
     schedule = Schedule(ofdm=ofdm, round_s=experiment.link.round_s, gap_s=experiment.link.gap_s)
-    if experiment.link.backend == "waveform":
+    if over_waveform:
+        dimension = agents[0].model.num_parameters
         schedule.check(experiment.num_active, scheme.num_elements(dimension, experiment.update.measurements))
     proxy = LocalProxy(
         {device: guarded(agent.handle, device) for device, agent in agents.items()},
         num_workers(experiment),
         one_torch_thread,
     )
-    uplink, truth, mean_gain, radios = _open_uplink(experiment, schedule, level)
+    link = _open_link(experiment, schedule)
 
     def close() -> None:
         proxy.close()
-        uplink.close()
+        link.uplink.close()
 
-    return Bench(arm, Rounds(experiment, proxy, uplink, scheme, mean_gain, truth), radios, close)
+    rounds = Rounds(experiment, proxy, link.uplink, scheme, link.mean_gain, link.truth)
+    return Bench(arm, rounds, link.radios, close)
 
 
-def _open_uplink(
-    experiment: Experiment, schedule: Any, level: float
-) -> tuple[Any, Any, float, list[dict[str, Any]]]:
-    """The uplink, the truth behind it, E|h| of its model, and its radios."""
-    import numpy as np
+class Link(NamedTuple):
+    """An uplink, the truth behind it, E|h| of its model, and its radios as the manifest lists them."""
 
-    from radio.air_config import AirConfig, Fading
-    from radio.decibel import from_db
-    from radio.interface import RadioConfig
-    from radio.seeds import Use, stream
-    from server.receiver import RadioUplink
+    uplink: Uplink
+    truth: Truth
+    mean_gain: float
+    radios: list[dict[str, Any]]
+
+
+def _open_link(experiment: Experiment, schedule: Schedule) -> Link:
+    """The uplink of an experiment over the simulated air."""
     from sim_backend.air import Air
     from sim_backend.channel import BlockChannel, ChannelTruth
     from sim_backend.radio import SimRadio
     from sim_backend.symbol import SymbolUplink
 
-    link, ofdm, seed = experiment.link, schedule.ofdm, experiment.run.seed
+    link, air_config, ofdm, seed = experiment.link, experiment.air, schedule.ofdm, experiment.run.seed
     if link.backend == "ideal":
         channel = BlockChannel(Fading(), AirConfig(), seed, schedule.round_len)
-        return SymbolUplink(channel, schedule, 0.0, seed), ChannelTruth(channel, ofdm), 1.0, []
+        return Link(SymbolUplink(channel, schedule, 0.0, seed), ChannelTruth(channel, ofdm), 1.0, [])
+    devices = range(experiment.fleet.devices)
     fading = Fading(law=link.fading, rician_k_db=link.rician_k_db)
-    channel = BlockChannel(fading, experiment.air, seed, schedule.round_len)
+    channel = BlockChannel(fading, air_config, seed, schedule.round_len)
     truth = ChannelTruth(channel, ofdm)
-    # E|h| as a model of the experimenter's, like the fading law itself: over devices, and subcarriers where taps differ
-    shapes = [np.abs(channel.shape(device, ofdm)).mean() for device in range(experiment.fleet.devices)]
-    mean_gain = fading.mean_gain() * float(np.mean(shapes))
+    mean_gain = fading.mean_gain() * channel.mean_shape(devices, ofdm)
     noise_variance = from_db(-link.snr_db)
     if link.backend == "symbol":
-        return SymbolUplink(channel, schedule, noise_variance, seed), truth, mean_gain, []
+        return Link(SymbolUplink(channel, schedule, noise_variance, seed), truth, mean_gain, [])
+    level = element_level(link.backoff_db, ofdm)
     air = Air(channel, noise_variance * level**2, seed, memory_samples=round(ofdm.sample_rate_hz))
     config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=experiment.radio.center_hz)
-    # The receiver's clock leads the transmitters' by an amount that nobody is told
-    clock_offset = int(
-        stream(seed, Use.CLOCK).integers(
-            -experiment.air.start_offset_samples, experiment.air.start_offset_samples + 1
-        )
-    )
-    receiver = SimRadio(air, -1, config, clock_offset)
-    transmitters = {device: SimRadio(air, device, config) for device in range(experiment.fleet.devices)}
+    most = air_config.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    receiver = SimRadio(air, -1, config, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
+    transmitters = {device: SimRadio(air, device, config) for device in devices}
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    return RadioUplink(receiver, transmitters, schedule, link.backoff_db), truth, mean_gain, radios
+    return Link(RadioUplink(receiver, transmitters, schedule, link.backoff_db), truth, mean_gain, radios)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ MODULES = (  # module, distribution, what needs it, remedy
         'link.backend = "waveform"',
         "apt-get install gnuradio, and an environment with --system-site-packages",
     ),
-    ("adi", "pyadi-iio", "real radios", "pip install pyadi-iio 'pylibiio<1'"),
-    ("iio", "pylibiio", "real radios", "apt-get install libiio0, then pip install 'pylibiio<1'"),
+    ("adi", "pyadi-iio", "radios on the bench", "pip install pyadi-iio 'pylibiio<1'"),
+    ("iio", "pylibiio", "radios on the bench", "apt-get install libiio0, then pip install 'pylibiio<1'"),
 )
 SIMULATION_NEEDS = ("numpy", "scipy", "msgspec", "safetensors", "matplotlib", "torch", "gnuradio")
 

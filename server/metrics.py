@@ -46,8 +46,8 @@ def perfect_superposition(
     total = np.zeros(plan.num_elements, dtype=np.complex128)
     for device in plan.devices:
         magnitude = np.resize(np.abs(truth.gains(plan, device)), plan.num_elements)
-        unturned = np.exp(1j * np.angle(told[device].over(plan.num_elements)))
-        total += magnitude * unturned * amplitudes[device]
+        unturned = told[device].compensation(plan.num_elements).conj() * amplitudes[device]
+        total += magnitude * unturned
     return total
 
 

@@ -1,6 +1,7 @@
 """The channel of each device as a function of seed and absolute time; shared by the symbol and sample backends."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,10 @@ class BlockChannel:
         taps = self.taps(device)
         steering = np.exp(-2j * np.pi * np.outer(ofdm.active_bins, np.arange(len(taps))) / ofdm.fft_len)
         return np.asarray(steering @ taps)
+
+    def mean_shape(self, devices: Iterable[int], ofdm: OfdmConfig) -> float:
+        """Mean over devices and subcarriers of |shape|: with several taps, what E|h| of the fading is scaled by."""
+        return float(np.mean([np.abs(self.shape(device, ofdm)).mean() for device in devices]))
 
     def response(self, device: int, block: int, ofdm: OfdmConfig) -> NDArray[np.complex128]:
         """(num_active,) gain of each active subcarrier in a block."""

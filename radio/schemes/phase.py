@@ -6,8 +6,6 @@ number of transmitters and by E|h|: unbiased over fading, with an error from the
 Wen, Xing, Simeone, IEEE TCCN 12 (2026); the sketch, the receiver and the SNR per resource element are our reading.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +26,8 @@ def encode(
 ) -> tuple[NDArray[np.complex128], NDArray[np.floating]]:
     """update: (dimension,). returns: amplitudes (num_elements,), sent (dimension,)."""
     sent = top_k(update, plan.num_kept)
-    gains = channel.over(plan.num_elements)
-    rotation = np.exp(-1j * np.angle(gains))
-    return plan.scale * rotation * _sketch(plan).forward(sent), sent
+    compensation = channel.compensation(plan.num_elements)
+    return plan.scale * compensation * _sketch(plan).forward(sent), sent
 
 
 def decode(reception: Reception, plan: Plan) -> NDArray[np.float64]:
@@ -46,11 +43,6 @@ def decode(reception: Reception, plan: Plan) -> NDArray[np.float64]:
         case "adjoint":
             summed = backproject(reception.amplitudes / plan.scale, sketch)
     return summed / (plan.mean_gain * len(plan.devices))
-
-
-def mean_rayleigh_gain() -> float:
-    """E|h| for h ~ CN(0, 1)."""
-    return math.sqrt(math.pi) / 2.0
 
 
 def _sketch(plan: Plan) -> Sketch:

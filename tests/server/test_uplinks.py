@@ -46,9 +46,9 @@ class Link:
                     num_kept=1, start_index=self.uplink.payload_index(slot))  # fmt: skip
         frames = {}
         for device, payload in payloads.items():
-            turn = np.exp(-1j * np.angle(sounding.channels[device].over(NUM_ELEMENTS)))
-            compensation = np.exp(-1j * np.angle(sounding.channels[device].over(OFDM.num_active)))
-            frames[device] = modulate_frame(payload * turn, compensation, LEVEL, OFDM)
+            channel = sounding.channels[device]
+            turned = payload * channel.compensation(NUM_ELEMENTS)
+            frames[device] = modulate_frame(turned, channel.compensation(OFDM.num_active), LEVEL, OFDM)
         return plan, self.uplink.collect(plan, frames)
 
 
