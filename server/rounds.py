@@ -64,8 +64,8 @@ class Rounds:
         try:
             trained = self._train(index, theta, active, record)
             payload = self._carry(index, theta, tuple(trained), record)
-            delivered = payload.plan.devices
             estimate = self._decode_and_judge(payload, record)
+            delivered = payload.plan.devices
             return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
         except (RoundFailed, SyncError, RadioError) as error:
             record["failed"] = str(error)

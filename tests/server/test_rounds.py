@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from devices import messages
+from radio.schemes import phase
 from radio.seeds import Use, stream
 from server.config import build
 from server.rounds import RoundFailed, common_scale, draw_active, learning_rates
@@ -94,6 +96,23 @@ def test_without_a_quorum_the_round_fails_and_changes_nothing(step):
     assert "0 devices" in record["failed"]
     assert f"cannot {step.__name__.lower()}" in record["failed"]
     assert not any(sum(device.delivered) for device in rounds.proxy.devices.values())
+
+
+def test_an_estimate_that_is_not_finite_fails_the_round_and_delivers_nothing():
+    class Broken:
+        num_elements, encode = staticmethod(phase.num_elements), staticmethod(phase.encode)
+
+        @staticmethod
+        def decode(reception, plan):
+            return np.full(plan.dimension, np.nan)
+
+    rounds = replace(make_rounds(), scheme=Broken)
+    theta, record, _ = rounds.run(0, ZERO)
+    np.testing.assert_array_equal(theta, ZERO)
+    assert "the decoded estimate is not finite" in record["failed"]
+    for device in list(rounds.proxy.devices.values())[:4]:
+        assert device.delivered == [False]
+        np.testing.assert_array_equal(device.memory, device.update)
 
 
 def test_updates_that_are_all_zero_fail_the_round():
