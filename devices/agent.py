@@ -16,8 +16,8 @@ from devices.learning.meta_gradient import adapt, local_update, meta_gradient
 from devices.learning.models import Model, load_model
 from devices.memory import combine, remember
 from devices.messages import DeviceSettings, Reply, Request
-from radio.frame import modulate_frame
-from radio.interface import check_full_scale
+from radio.frame import modulate_frame, modulate_payload
+from radio.interface import check_full_scale, peak_amplitude
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.sounding import SoundingSlot, sounding_burst
@@ -70,8 +70,7 @@ class Agent:
                 return messages.Sent(self._sounding(slot))
             case messages.Prepare(draft, channel):
                 self._current(draft.round).channel = channel
-                amplitudes, _ = self._encode(draft)
-                return messages.Prepared(float(np.vdot(amplitudes, amplitudes).real) / draft.num_elements)
+                return self._prepare(draft)
             case messages.Transmit(plan):
                 return self._transmit(plan)
             case messages.Acknowledge(index, delivered):
@@ -116,6 +115,14 @@ class Agent:
             return NOTHING_SENT
         ofdm, level = self.settings.waveform
         return np.float32(level) * sounding_burst(slot, self.device, ofdm)
+
+    def _prepare(self, draft: Plan) -> Reply:
+        amplitudes, _ = self._encode(draft)
+        power = float(np.vdot(amplitudes, amplitudes).real) / draft.num_elements
+        if self.settings.waveform is None:
+            return messages.Prepared(power)
+        ofdm, level = self.settings.waveform
+        return messages.Prepared(power, peak_amplitude(modulate_payload(amplitudes, level, ofdm)))
 
     def _transmit(self, plan: Plan) -> Reply:
         current = self._current(plan.round)

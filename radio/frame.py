@@ -42,13 +42,18 @@ def modulate_frame(
     compensation: (num_active,) the unit-magnitude factors that align this device's preamble with the others'.
     returns: (frame_len,), complex64.
     """
+    head = preamble(ofdm, COMMON, compensation)
+    head *= np.float32(level)
+    return np.concatenate([head, modulate_payload(amplitudes, level, ofdm)])
+
+
+def modulate_payload(amplitudes: NDArray[np.complexfloating], level: float, ofdm: OfdmConfig) -> Samples:
+    """The frame's OFDM symbols without its preamble."""
     num_symbols = num_payload_symbols(len(amplitudes), ofdm)
     grid = np.zeros(num_symbols * ofdm.num_active, dtype=np.complex64)
     grid[: len(amplitudes)] = amplitudes
-    payload = modulate(grid.reshape(num_symbols, ofdm.num_active), ofdm)
-    frame = np.concatenate([preamble(ofdm, COMMON, compensation), payload])
-    frame *= np.float32(level)
-    return frame
+    grid *= np.float32(level)
+    return modulate(grid.reshape(num_symbols, ofdm.num_active), ofdm)
 
 
 def demodulate_frame(

@@ -92,8 +92,13 @@ class Radio(Protocol):
         ...
 
 
+def peak_amplitude(samples: Samples) -> float:
+    """Highest |I| or |Q|: what a converter sees."""
+    return float(np.abs(samples.view(np.float32)).max(initial=0.0))
+
+
 def check_full_scale(samples: Samples) -> None:
     """Refuse what a converter would clip: clipping is silent and ruins every other device's symbol."""
-    peak = float(np.abs(samples.view(np.float32)).max(initial=0.0))
+    peak = peak_amplitude(samples)
     if not peak <= 1.0:
         raise FullScaleError(f"samples exceed full scale: peak {peak:.2f} > 1.00; raise link.backoff_db")

@@ -1,7 +1,7 @@
 """One round of over-the-air federated meta-learning, and the evaluations between rounds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -158,8 +158,8 @@ class Rounds:
         )
         prepared = self._ask({d: messages.Prepare(draft, sounding.channels[d]) for d in devices}, record)
         self._need_quorum(prepared, "could prepare a payload", record)
-        powers = {d: reply.power for d, reply in prepared.items() if isinstance(reply, messages.Prepared)}
-        plan = replace(draft, devices=tuple(powers), scale=common_scale(list(powers.values())))
+        needs = {d: reply for d, reply in prepared.items() if isinstance(reply, messages.Prepared)}
+        plan = replace(draft, devices=tuple(needs), scale=common_scale(list(needs.values())))
         replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
         self._need_quorum(replies, "could transmit", record)
         sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
@@ -231,15 +231,21 @@ def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
     return learning.inner_rate / decay, learning.outer_rate / decay
 
 
-def common_scale(powers: list[float]) -> float:
-    """The largest scale at which no device's mean power per resource element exceeds 1.
+PEAK_LIMIT = 0.99  # of full scale, for the payload; the rest is for rounding
 
-    powers: at scale 1. Step 5 of Air-meta-pFL: rho = eta^2 M min_i P_i / |u_i|^2. Raises RoundFailed if all are 0.
+
+def common_scale(needs: Sequence[messages.Prepared]) -> float:
+    """The largest scale at which no device's mean power per resource element exceeds 1, and no peak full scale.
+
+    Step 5 of Air-meta-pFL, rho = eta^2 M min_i P_i / |u_i|^2, with a back-off agreed among all: turning everyone
+    down alike keeps the sum undistorted, where clipping one would not. Raises RoundFailed if all powers are 0.
     """
-    strongest = max(powers)
+    strongest = max(need.power for need in needs)
     if not strongest > 0.0:
         raise RoundFailed("every update is zero; nothing to transmit")
-    return 1.0 / math.sqrt(strongest)
+    highest = max(need.peak for need in needs)
+    by_power = 1.0 / math.sqrt(strongest)
+    return min(by_power, PEAK_LIMIT / highest) if highest > 0.0 else by_power
 
 
 def _record_link(

@@ -7,6 +7,7 @@ from devices.messages import DeviceSettings, LearningSettings, ModelSettings, Ta
 from devices.proxy import guarded
 from radio.frame import demodulate_frame, element_level, frame_len
 from radio.ofdm import OfdmConfig
+from radio.preamble import preamble_len
 from radio.sounding import SoundingSlot, sounding_burst
 from radio.uplink import ChannelState, Plan
 from server.metrics import mean_vector
@@ -187,14 +188,23 @@ def test_a_diverged_update_is_an_error_that_says_what_to_lower():
         train(agent, theta=theta)
 
 
+def test_the_peak_reported_is_that_of_the_payload_sent():
+    agent = build_agents(settings())[0]
+    train(agent)
+    need = agent.handle(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
+    emitted = agent.handle(messages.Transmit(plan_for(agent, scale=0.5))).emitted
+    payload = emitted[preamble_len(OFDM) :]
+    assert 0.5 * need.peak == pytest.approx(np.abs(payload.view(np.float32)).max(), rel=1e-5)
+
+
 def test_peaks_beyond_full_scale_are_this_devices_failure():
-    agent = build_agents(settings(waveform=(OFDM, 50 * LEVEL)))[0]
+    agent = build_agents(settings())[0]
     train(agent)
     answer = guarded(agent.handle, 0)
-    answer(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
-    reply = answer(messages.Transmit(plan_for(agent)))
+    need = answer(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
+    reply = answer(messages.Transmit(plan_for(agent, scale=1.1 / need.peak)))
     assert isinstance(reply, messages.Failed)
-    assert "exceed full scale" in reply.reason
+    assert "exceed full scale: peak 1.10" in reply.reason
     agent.handle(messages.Acknowledge(0, delivered=False))
     assert agent.memory.any()
 

@@ -158,7 +158,14 @@ def test_rates_are_constant_or_fall_with_the_root_of_the_round():
 
 
 def test_the_common_scale_is_set_by_the_device_that_needs_most():
-    assert common_scale([0.25, 4.0, 1.0]) == pytest.approx(0.5)
+    needs = [messages.Prepared(power) for power in (0.25, 4.0, 1.0)]
+    assert common_scale(needs) == pytest.approx(0.5)
+
+
+def test_the_common_scale_backs_off_until_the_highest_peak_fits():
+    needs = [messages.Prepared(4.0, peak=0.3), messages.Prepared(1.0, peak=3.0)]
+    assert common_scale(needs) == pytest.approx(0.99 / 3.0)
+    assert common_scale([messages.Prepared(4.0, peak=0.3)]) == pytest.approx(0.5)  # peak 0.15 at that scale
 
 
 def test_each_use_of_the_seed_has_a_stream_of_its_own():
