@@ -16,14 +16,13 @@ from devices.learning.meta_gradient import adapt, local_update, meta_gradient
 from devices.learning.models import Model, load_model
 from devices.memory import combine, remember
 from devices.messages import DeviceSettings, Reply, Request
+from radio.channel_state import ChannelState
 from radio.frame import modulate_frame, modulate_payload
-from radio.interface import check_full_scale, peak_amplitude
+from radio.interface import Burst, check_full_scale, peak_amplitude
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
-from radio.sounding import SoundingSlot, sounding_burst
-from radio.uplink import ChannelState, Plan, Scheme
-
-NOTHING_SENT = np.zeros(0, dtype=np.complex64)
+from radio.sounding import AcquisitionSlot, SoundingSlot, acquisition_burst, sounding_bursts
+from radio.uplink import Plan, Scheme, Slot
 
 
 @dataclass
@@ -110,11 +109,16 @@ class Agent:
         self._round = _Round(request.round, delta, update)
         return messages.Trained(float(np.dot(update, update)))
 
-    def _sounding(self, slot: SoundingSlot) -> NDArray[np.complex64]:
+    def _sounding(self, slot: Slot) -> tuple[Burst, ...]:
         if self.settings.waveform is None:
-            return NOTHING_SENT
+            return ()
         ofdm, level = self.settings.waveform
-        return np.float32(level) * sounding_burst(slot, self.device, ofdm)
+        match slot:
+            case AcquisitionSlot():
+                bursts: tuple[Burst, ...] = (acquisition_burst(slot, self.device, ofdm),)
+            case SoundingSlot():
+                bursts = sounding_bursts(slot, self.device, ofdm)
+        return tuple(Burst(np.float32(level) * burst.samples, burst.start_index) for burst in bursts)
 
     def _prepare(self, draft: Plan) -> Reply:
         amplitudes, _ = self._encode(draft)
@@ -128,13 +132,12 @@ class Agent:
         current = self._current(plan.round)
         amplitudes, current.sent = self._encode(plan)
         if self.settings.waveform is None:
-            emitted = amplitudes
+            emitted = Burst(np.asarray(amplitudes), 0)
         else:
             ofdm, level = self.settings.waveform
-            compensation = self._channel(current).compensation(ofdm.num_active)
-            emitted = modulate_frame(amplitudes, compensation, level, ofdm)
-            check_full_scale(emitted)  # here, where it is this device's failure and not the round's
-        return messages.Sent(emitted, amplitudes, current.sent, current.update)
+            emitted = modulate_frame(amplitudes, self._channel(current), plan.start_index, level, ofdm)
+            check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
+        return messages.Sent((emitted,), amplitudes, current.sent, current.update)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:

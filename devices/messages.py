@@ -10,9 +10,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from radio.channel_state import ChannelState
+from radio.interface import Burst
 from radio.ofdm import OfdmConfig
-from radio.sounding import SoundingSlot
-from radio.uplink import ChannelState, Plan
+from radio.uplink import Plan, Slot
 
 GradientMode = Literal["exact", "hessian-free", "first-order"]
 MemoryKind = Literal["long", "short", "none"]
@@ -105,9 +106,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Sound:
-    """Send your pilots in the slot."""
+    """Send your preamble or your pilots in the slot."""
 
-    slot: SoundingSlot
+    slot: Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +138,10 @@ class Transmit:
 
 @dataclass(frozen=True, eq=False)
 class Sent:
-    """What was put on the air (samples, or amplitudes where no waveform is involved, or nothing where the device
-    has a radio), and for judging the round: amplitudes, what they stand for, what was to be sent, the change."""
+    """What was put on the air (bursts, or amplitudes at index 0 where no waveform is involved, or nothing where the
+    device has a radio), and for judging the round: amplitudes, what they stand for, what was to be sent."""
 
-    emitted: NDArray[np.complexfloating]
+    emitted: tuple[Burst, ...]
     amplitudes: NDArray[np.complexfloating] | None = None
     sent: NDArray[np.floating] | None = None
     update: NDArray[np.floating] | None = None

@@ -9,8 +9,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.channel_state import ChannelState
+from radio.correction import delay_on_subcarriers, symbol_delays, turn_back
 from radio.decibel import from_db
-from radio.interface import Samples
+from radio.interface import Burst, Samples
 from radio.ofdm import OfdmConfig, demodulate, modulate
 from radio.preamble import COMMON, preamble, preamble_len
 
@@ -32,28 +34,42 @@ def element_level(backoff_db: float, ofdm: OfdmConfig) -> float:
 
 def modulate_frame(
     amplitudes: NDArray[np.complexfloating],
-    compensation: NDArray[np.complexfloating],
+    channel: ChannelState,
+    arrival_index: int,
     level: float,
     ofdm: OfdmConfig,
-) -> Samples:
-    """Amplitudes of resource elements to the samples of a frame.
+) -> Burst:
+    """Amplitudes of resource elements to the burst that brings them to the receiver at `arrival_index`.
 
-    amplitudes: (num_elements,), already compensated, power 1 is the nominal.
-    compensation: (num_active,) the unit-magnitude factors that align this device's preamble with the others'.
-    returns: (frame_len,), complex64.
+    amplitudes: (num_elements,), already compensated for the channel's gains, power 1 is the nominal.
+    channel: its phases align this device's preamble with the others', its correction the whole frame.
     """
-    head = preamble(ofdm, COMMON, compensation)
+    correction = channel.correction
+    head_delay = delay_on_subcarriers(ofdm, symbol_delays(correction, arrival_index, 0, 1, ofdm))[0]
+    head = preamble(ofdm, COMMON, channel.compensation(ofdm.num_active) * head_delay)
     head *= np.float32(level)
-    return np.concatenate([head, modulate_payload(amplitudes, level, ofdm)])
+    grid = _on_symbols(amplitudes, level, ofdm)
+    delays = symbol_delays(correction, arrival_index, len(head), len(grid), ofdm)
+    if delays.any():
+        grid *= delay_on_subcarriers(ofdm, delays)
+    samples = np.concatenate([head, modulate(grid, ofdm)])
+    departure = correction.departure(arrival_index)
+    return Burst(turn_back(samples, correction, departure, ofdm.sample_rate_hz), departure)
 
 
 def modulate_payload(amplitudes: NDArray[np.complexfloating], level: float, ofdm: OfdmConfig) -> Samples:
-    """The frame's OFDM symbols without its preamble."""
+    """A frame's OFDM symbols without preamble or correction: what its peak is measured on."""
+    return modulate(_on_symbols(amplitudes, level, ofdm), ofdm)
+
+
+def _on_symbols(
+    amplitudes: NDArray[np.complexfloating], level: float, ofdm: OfdmConfig
+) -> NDArray[np.complex64]:
     num_symbols = num_payload_symbols(len(amplitudes), ofdm)
     grid = np.zeros(num_symbols * ofdm.num_active, dtype=np.complex64)
     grid[: len(amplitudes)] = amplitudes
     grid *= np.float32(level)
-    return modulate(grid.reshape(num_symbols, ofdm.num_active), ofdm)
+    return grid.reshape(num_symbols, ofdm.num_active)
 
 
 def demodulate_frame(

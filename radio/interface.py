@@ -5,7 +5,7 @@ within an epoch. A reconnect, a retune of the clock, an under- or overflow begin
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,13 @@ class RadioStatus:
     temperature_c: float | None = None
     underflows: int = 0
     overflows: int = 0
+
+
+class Burst(NamedTuple):
+    """Samples and the index of the transmitter's clock at which the first of them leaves."""
+
+    samples: Samples
+    start_index: int
 
 
 class Radio(Protocol):

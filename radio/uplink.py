@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.interface import Samples
-from radio.sounding import SoundingSlot
+from radio.channel_state import ChannelState
+from radio.interface import Burst, Samples
+from radio.sounding import AcquisitionSlot, SoundingSlot
 
 Estimator = Literal["oamp", "iht", "adjoint"]
 
@@ -25,8 +26,8 @@ class Plan:
     """What a round's payload is; decided by the server, broadcast before anyone encodes.
 
     `scale` multiplies amplitudes (sqrt(rho)/eta in Air-meta-pFL); a draft plan has scale 1 and tells devices what
-    to measure the power of. `mean_gain` is E|h| of the channel's model. `start_index` counts samples of the
-    transmitters' clocks.
+    to measure the power of. `mean_gain` is E|h| of the channel's model. `start_index`: when the frame is to arrive, in
+    samples of the receiver's nominal clock.
     """
 
     round: int
@@ -42,33 +43,17 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelState:
-    """What a device is told of its channel: element j of the payload sees gains[j % len(gains)].
-
-    gains: (num_active,) or (1,), complex.
-    """
-
-    gains: NDArray[np.complex128]
-
-    def over(self, num_elements: int) -> NDArray[np.complex128]:
-        """(num_elements,) the gain of every resource element."""
-        return np.resize(self.gains, num_elements)
-
-    def compensation(self, num_elements: int) -> NDArray[np.complex128]:
-        """(num_elements,) exp(-j arg h) of every resource element: aligns a device with the others in the air."""
-        return np.resize(np.exp(-1j * np.angle(self.gains)), num_elements)
-
-
-@dataclass(frozen=True, eq=False)
 class Sounding:
     """Outcome of a sounding slot: channels per device, and how far each estimate can be trusted.
 
     error_variances: mean squared error expected of each device's gains, 0 where the truth was given.
+    payload_index: when the payload frame is to arrive.
     """
 
     channels: dict[int, ChannelState]
     noise_variance: float
     error_variances: dict[int, float]
+    payload_index: int
     overhead_elements: int = 0
     airtime_s: float = 0.0
 
@@ -107,23 +92,23 @@ class Scheme(Protocol):
         ...
 
 
+Slot = AcquisitionSlot | SoundingSlot
+Emissions = Mapping[int, tuple[Burst, ...]]
+
+
 class Uplink(Protocol):
-    """Carries payloads from devices to the server. `sent` holds what each device put on the air: amplitudes
-    where no waveform is involved, samples where the air lives in this process, nothing where radios are real."""
+    """Carries payloads from devices to the server. Emissions are what each device put on the air: amplitudes at
+    index 0 where no waveform is involved, bursts where the air lives in this process, nothing where radios are real."""
 
-    def slot(self, round_index: int, devices: tuple[int, ...]) -> SoundingSlot:
-        """When and in which order the devices of a round sound."""
+    def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
+        """The first slot of a round: when and in which order its devices sound."""
         ...
 
-    def sound(self, slot: SoundingSlot, sent: Mapping[int, NDArray[np.complexfloating]]) -> Sounding:
-        """Hold the sounding slot. Raises SyncError."""
+    def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
+        """Hold a slot: its outcome, or the slot that has to follow. Raises SyncError."""
         ...
 
-    def payload_index(self, slot: SoundingSlot) -> int:
-        """Index at which the payload frame of the slot's round starts."""
-        ...
-
-    def collect(self, plan: Plan, sent: Mapping[int, NDArray[np.complexfloating]]) -> Reception:
+    def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Receive the superposition of what plan.devices sent. Raises SyncError."""
         ...
 

@@ -212,7 +212,12 @@ def _plug_in(arm: Arm) -> Bench:
         )
     )
     scheme = load_scheme(experiment.link.scheme)
-    schedule = Schedule(ofdm=ofdm, round_s=experiment.link.round_s, gap_s=experiment.link.gap_s)
+    schedule = Schedule(
+        ofdm=ofdm,
+        round_s=experiment.link.round_s,
+        gap_s=experiment.link.gap_s,
+        free_clocks=experiment.radio.reference == "free",
+    )
     if over_waveform:
         dimension = agents[0].model.num_parameters
         schedule.check(experiment.num_active, scheme.num_elements(dimension, experiment.update.measurements))
@@ -266,7 +271,11 @@ def _open_link(experiment: Experiment, schedule: Schedule) -> Link:
     receiver = SimRadio(air, -1, config, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
     transmitters = {device: SimRadio(air, device, config) for device in devices}
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    return Link(RadioUplink(receiver, transmitters, schedule, link.backoff_db), truth, mean_gain, radios)
+    radio = experiment.radio
+    uplink = RadioUplink(
+        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, radio.crystal_ppm
+    )
+    return Link(uplink, truth, mean_gain, radios)
 
 
 if __name__ == "__main__":

@@ -79,13 +79,16 @@ class LinkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RadioSettings:
-    """The `radio` table. active: subcarriers in use, half on either side of the empty DC bin."""
+    """The `radio` table. active: subcarriers in use, half on either side of the empty DC bin. reference: whether
+    the radios share one, or run free within crystal_ppm of each other."""
 
     sample_rate_hz: Annotated[float, Meta(gt=0.0)] = 4e6
     center_hz: Annotated[float, Meta(gt=0.0)] = 915e6
     fft_len: int = 256
     prefix_len: int = 64
     active: int = 192
+    reference: Literal["shared", "free"] = "shared"
+    crystal_ppm: Annotated[float, Meta(gt=0.0, le=50.0)] = 20.0
 
     def ofdm(self) -> OfdmConfig:
         """The numerology."""

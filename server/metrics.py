@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.messages import Scores
-from radio.uplink import ChannelState, Plan, Truth
+from radio.channel_state import ChannelState
+from radio.uplink import Plan, Truth
 
 
 def relative_error(estimate: NDArray[Any], reference: NDArray[Any]) -> float | None:

@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calibration.acquire import acquire
 from calibration.channel import estimate_channels
+from calibration.ladder import climb_frequency
 from calibration.timing import estimate_timing
 from radio.air_config import MAX_START_OFFSET_SAMPLES
+from radio.channel_state import ChannelState
+from radio.correction import Correction
 from radio.frame import demodulate_frame, element_level, frame_len
 from radio.interface import Radio, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import REPETITIONS, device_identity, preamble, preamble_len
 from radio.schedule import Schedule
-from radio.sounding import SoundingSlot, separate
-from radio.uplink import ChannelState, Plan, Reception, Sounding, SyncError
+from radio.sounding import AcquisitionSlot, SoundingSlot, separate
+from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 DEADLINE_S = 10.0
@@ -22,71 +25,51 @@ DEADLINE_S = 10.0
 
 def window_lead(ofdm: OfdmConfig) -> int:
     """Samples by which the demodulator's window is early, so that a path found late stays inside the prefix."""
-    return ofdm.prefix_len // 8
+    return ofdm.prefix_len // 4
 
 
 def num_channel_taps(ofdm: OfdmConfig) -> int:
     """Span of the channel model, from the window's start: the lead and most of the delay spread a prefix allows."""
-    return max(1, min(ofdm.prefix_len // 2, ofdm.num_active // 2))
+    return max(1, min(5 * ofdm.prefix_len // 8, ofdm.num_active // 2))
 
 
 class RadioUplink:
     """The server's receiver, and the transmitters whose air lives in this process.
 
     receiver: hears the superposition. transmitters: one a device where the air is simulated here; devices with
-    radios of their own transmit by themselves and are not in it.
+    radios of their own transmit by themselves and are not in it. center_hz: carrier, which with one crystal a device
+    tells the sample clock's offset from the carrier's. crystal_ppm: how far apart two crystals may be.
     """
 
     def __init__(
-        self, receiver: Radio, transmitters: Mapping[int, Radio], schedule: Schedule, backoff_db: float
+        self,
+        receiver: Radio,
+        transmitters: Mapping[int, Radio],
+        schedule: Schedule,
+        backoff_db: float,
+        center_hz: float,
+        crystal_ppm: float = 20.0,
     ) -> None:
         self._receiver, self._transmitters, self._schedule = receiver, transmitters, schedule
-        self._ofdm = schedule.ofdm
+        self._ofdm, self._center_hz = schedule.ofdm, center_hz
+        self._max_cfo_hz = 1e-6 * crystal_ppm * center_hz
         self._level = element_level(backoff_db, self._ofdm)
-        self._offset = 0  # receiver's index minus the transmitters', from the last sounding
+        self._offset = 0  # receiver's index minus the nominal one, from the last sounding
         self._noise_variance = 0.0  # of a resource element, from the last sounding
 
-    def slot(self, round_index: int, devices: tuple[int, ...]) -> SoundingSlot:
-        """The round's slot on the transmitters' clock."""
+    def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
+        """The round's first slot on the nominal clock."""
         return self._schedule.slot(round_index, devices)
 
-    def payload_index(self, slot: SoundingSlot) -> int:
-        """The payload's start on the transmitters' clock."""
-        return self._schedule.payload_index(slot)
+    def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
+        """Hold a slot. Raises SyncError if nobody is heard in it."""
+        self._transmit(sent)
+        return self._acquire(slot) if isinstance(slot, AcquisitionSlot) else self._sound(slot)
 
-    def sound(self, slot: SoundingSlot, sent: Mapping[int, NDArray[np.complexfloating]]) -> Sounding:
-        """Find the slot, separate the pilots, fit a channel to each device. Raises SyncError.
-
-        Timing is found non-coherently over the devices' own preambles, and holds for the payload too: gains and
-        payload refer to the same instant, or subcarriers would turn against each other.
-        """
-        ofdm = self._ofdm
-        self._transmit(slot.devices, sent, slot.start_index)
-        references = [preamble(ofdm, device_identity(device)) for device in slot.devices]
-        searched = self._receive(slot.start_index - SEARCH, 2 * SEARCH + preamble_len(ofdm))
-        timing = estimate_timing(searched, references)
-        if not timing.detected:
-            raise SyncError(
-                f"round {slot.round}: no sounding preamble within {SEARCH} samples of its instant (correlation "
-                f"{timing.quality:.3f}); check the receiver's gain, cable and center_hz, or raise link.snr_db"
-            )
-        self._offset = timing.start_index - SEARCH - window_lead(ofdm)
-        received = self._receive(slot.start_index + self._offset, slot.num_samples(ofdm))
-        observed = separate(received, slot, ofdm) / self._level
-        estimate = estimate_channels(observed, ofdm, num_channel_taps(ofdm), lead_samples=0)
-        self._noise_variance = estimate.noise_variance * len(slot.devices)  # separating averages over symbols
-        return Sounding(
-            channels={d: ChannelState(gains) for d, gains in zip(slot.devices, estimate.gains, strict=True)},
-            noise_variance=self._noise_variance,
-            error_variances=dict.fromkeys(slot.devices, estimate.error_variance),
-            overhead_elements=(REPETITIONS + len(slot.devices)) * ofdm.num_active,
-            airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,
-        )
-
-    def collect(self, plan: Plan, sent: Mapping[int, NDArray[np.complexfloating]]) -> Reception:
+    def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Receive a frame where the sounding put it, check that it is there, demodulate. Raises SyncError."""
         ofdm = self._ofdm
-        self._transmit(plan.devices, sent, plan.start_index)
+        self._transmit(sent)
         samples = self._receive(plan.start_index + self._offset, frame_len(plan.num_elements, ofdm))
         head = samples[: preamble_len(ofdm) + 2 * window_lead(ofdm)]
         found = estimate_timing(head, [preamble(ofdm)])
@@ -105,17 +88,96 @@ class RadioUplink:
             samples=samples,
         )
 
+    def _sound(self, slot: SoundingSlot) -> Sounding:
+        """Find the slot, separate the pilots of each block, fit a channel to each device, follow its phase.
+
+        Timing is found non-coherently over the devices' own preambles, and holds for the payload too: gains and
+        payload refer to the same instant, or subcarriers would turn against each other.
+        """
+        ofdm = self._ofdm
+        references = [preamble(ofdm, device_identity(device)) for device in slot.devices]
+        searched = self._receive(slot.start_index - SEARCH, 2 * SEARCH + preamble_len(ofdm))
+        timing = estimate_timing(searched, references)
+        if not timing.detected:
+            raise SyncError(
+                f"round {slot.round}: no sounding preamble within {SEARCH} samples of its instant (correlation "
+                f"{timing.quality:.3f}); check the receiver's gain, cable and center_hz, or raise link.snr_db"
+            )
+        self._offset = timing.start_index - SEARCH - window_lead(ofdm)
+        num_blocks, block_len = len(slot.block_gaps), len(slot.devices) * ofdm.symbol_len
+        starts = [slot.block_index(block, ofdm) for block in range(num_blocks)]
+        observed = [separate(self._receive(at + self._offset, block_len), slot, ofdm) for at in starts]
+        estimates = [
+            estimate_channels(block / self._level, ofdm, num_channel_taps(ofdm), lead_samples=0)
+            for block in observed
+        ]
+        middles_s = [(at + block_len / 2) / ofdm.sample_rate_hz for at in starts]
+        ladder = climb_frequency(np.stack([estimate.gains for estimate in estimates]), middles_s)
+        noise_variance = float(np.mean([estimate.noise_variance for estimate in estimates]))
+        error_variance = float(np.mean([estimate.error_variance for estimate in estimates])) / num_blocks
+        self._noise_variance = noise_variance * len(slot.devices)  # separating averages over symbols
+        return Sounding(
+            channels={
+                device: ChannelState(gains, self._corrected(slot, device, offset_hz, middles_s[-1]))
+                for device, gains, offset_hz in zip(
+                    slot.devices, ladder.gains, ladder.offsets_hz, strict=True
+                )
+            },
+            noise_variance=self._noise_variance,
+            error_variances=dict.fromkeys(slot.devices, error_variance),
+            payload_index=self._schedule.payload_index(slot),
+            overhead_elements=(REPETITIONS + num_blocks * len(slot.devices)) * ofdm.num_active,
+            airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,
+        )
+
+    def _corrected(self, slot: SoundingSlot, device: int, offset_hz: float, instant_s: float) -> Correction:
+        """What a device undid in the slot, refined by the offset that was left, without a jump at `instant_s`."""
+        before = slot.correction(device)
+        if len(slot.block_gaps) == 1:
+            return before
+        rate_hz = self._ofdm.sample_rate_hz
+        at = round(before.exact_departure(instant_s * rate_hz))
+        cfo_hz = before.cfo_hz + offset_hz
+        return Correction(
+            delay_samples=before.delay_samples + before.drift * (at - before.reference_index),
+            cfo_hz=cfo_hz,
+            drift=-cfo_hz / self._center_hz,
+            reference_index=at,
+            phase_rad=before.rotation_rad(at, rate_hz),
+        )
+
+    def _acquire(self, slot: AcquisitionSlot) -> SoundingSlot:
+        """Find each device in its turn; those that are not heard sit the round out."""
+        ofdm, rate_hz = self._ofdm, self._ofdm.sample_rate_hz
+        corrections = {}
+        for turn, device in enumerate(slot.devices):
+            heard = self._receive(slot.start_index + turn * slot.turn_len, slot.turn_len)
+            found = acquire(heard, preamble(ofdm, device_identity(device)), rate_hz, self._max_cfo_hz)
+            if found.detected:
+                received = slot.start_index + turn * slot.turn_len + found.start
+                corrections[device] = Correction(
+                    delay_samples=received - slot.turn_index(device, ofdm),
+                    cfo_hz=found.cfo_hz,
+                    drift=-found.cfo_hz / self._center_hz,
+                    reference_index=slot.turn_index(device, ofdm),
+                )
+        if not corrections:
+            raise SyncError(
+                f"round {slot.round}: none of {len(slot.devices)} devices was heard in its turn; check the receiver's "
+                "gain, cable and center_hz, or raise link.snr_db"
+            )
+        return self._schedule.sounding_after(slot, corrections)
+
     def close(self) -> None:
         """Close every radio, the receiver last."""
         for radio in (*self._transmitters.values(), self._receiver):
             radio.close()
 
-    def _transmit(
-        self, devices: tuple[int, ...], sent: Mapping[int, NDArray[np.complexfloating]], at: int
-    ) -> None:
-        for device in devices:
+    def _transmit(self, sent: Emissions) -> None:
+        for device, bursts in sent.items():
             if device in self._transmitters:
-                self._transmitters[device].transmit(np.asarray(sent[device], dtype=np.complex64), at)
+                for burst in bursts:
+                    self._transmitters[device].transmit(burst.samples, burst.start_index)
 
     def _receive(self, at: int, num_samples: int) -> Samples:
         return self._receiver.receive(at, num_samples, DEADLINE_S)

@@ -15,7 +15,7 @@ from devices.proxy import DeviceProxy
 from radio.decibel import to_db
 from radio.interface import RadioError
 from radio.seeds import Use, stream
-from radio.uplink import Plan, Reception, Scheme, Sounding, SyncError, Truth, Uplink
+from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
 from server.config import Experiment
 from server.metrics import mean_vector, perfect_superposition, relative_error, summarise_scores
 
@@ -46,13 +46,14 @@ class _Payload(NamedTuple):
 
 @dataclass(frozen=True)
 class Rounds:
-    """The server's collaborators. mean_gain: E|h| of the channel's model; truth: None on real radios."""
+    """The server's collaborators. mean_gain: E|h| of the channel's model, None where no
+    model is stated and the mean of what is measured serves; truth: None on real radios."""
 
     experiment: Experiment
     proxy: DeviceProxy
     uplink: Uplink
     scheme: Scheme
-    mean_gain: float
+    mean_gain: float | None
     truth: Truth | None
 
     def run(self, index: int, theta: Parameters) -> Outcome:
@@ -136,14 +137,9 @@ class Rounds:
 
     def _carry(self, index: int, theta: Parameters, devices: tuple[int, ...], record: Record) -> _Payload:
         self._need_quorum(devices, "could train", record)
-        slot = self.uplink.slot(index, devices)
-        pilots = self._ask(dict.fromkeys(devices, messages.Sound(slot)), record)
-        self._need_quorum(pilots, "could sound", record)
-        if len(pilots) < len(devices):  # covers are orthogonal over the devices of a slot: make it theirs
-            raise RoundFailed(f"{len(devices) - len(pilots)} devices did not sound")
-        sounding = self.uplink.sound(
-            slot, {d: p.emitted for d, p in pilots.items() if isinstance(p, messages.Sent)}
-        )
+        sounding = self._sound(index, devices, record)
+        devices = tuple(sounding.channels)
+        self._need_quorum(devices, "were heard", record)
         update = self.experiment.update
         draft = Plan(
             round=index,
@@ -153,8 +149,8 @@ class Rounds:
             num_elements=self.scheme.num_elements(len(theta), update.measurements),
             num_kept=max(1, round(update.keep * len(theta))),
             estimator=update.estimator,
-            mean_gain=self.mean_gain,
-            start_index=self.uplink.payload_index(slot),
+            mean_gain=measured_mean_gain(sounding) if self.mean_gain is None else self.mean_gain,
+            start_index=sounding.payload_index,
         )
         prepared = self._ask({d: messages.Prepare(draft, sounding.channels[d]) for d in devices}, record)
         self._need_quorum(prepared, "could prepare a payload", record)
@@ -167,6 +163,19 @@ class Rounds:
         reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
         _record_link(record, plan, sounding, reception, sent)
         return _Payload(plan, sounding, sent, reception)
+
+    def _sound(self, index: int, devices: tuple[int, ...], record: Record) -> Sounding:
+        """Slot after slot, until the channels are known of all devices that could be heard."""
+        outcome: Slot | Sounding = self.uplink.slot(index, devices)
+        while not isinstance(outcome, Sounding):
+            slot = outcome
+            replies = self._ask(dict.fromkeys(slot.devices, messages.Sound(slot)), record)
+            self._need_quorum(replies, "could sound", record)
+            if len(replies) < len(slot.devices):  # covers are orthogonal over the devices of a slot
+                raise RoundFailed(f"{len(slot.devices) - len(replies)} devices did not sound")
+            pilots = {d: reply.emitted for d, reply in replies.items() if isinstance(reply, messages.Sent)}
+            outcome = self.uplink.sound(slot, pilots)
+        return outcome
 
     def _decode_and_judge(self, payload: _Payload, record: Record) -> NDArray[np.floating]:
         plan, sounding, sent, reception = payload
@@ -229,6 +238,11 @@ def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
     learning = experiment.learning
     decay = math.sqrt(index + 1.0) if learning.schedule == "adaptive" else 1.0
     return learning.inner_rate / decay, learning.outer_rate / decay
+
+
+def measured_mean_gain(sounding: Sounding) -> float:
+    """Mean of |h| over the devices and subcarriers of a round."""
+    return float(np.mean([np.mean(np.abs(channel.gains)) for channel in sounding.channels.values()]))
 
 
 PEAK_LIMIT = 0.99  # of full scale, for the payload; the rest is for rounding

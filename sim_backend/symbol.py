@@ -3,16 +3,14 @@
 With no fading and no noise it is the error-free uplink. The sounding slot returns the truth.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.channel_state import ChannelState
 from radio.frame import num_payload_symbols
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
-from radio.sounding import SoundingSlot
-from radio.uplink import ChannelState, Plan, Reception, Sounding
+from radio.uplink import Emissions, Plan, Reception, Slot, Sounding
 from sim_backend.channel import BlockChannel
 
 
@@ -23,29 +21,26 @@ class SymbolUplink:
         self._channel, self._schedule = channel, schedule
         self._noise_variance, self._seed = noise_variance, seed
 
-    def slot(self, round_index: int, devices: tuple[int, ...]) -> SoundingSlot:
+    def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
         """Same instants as over a waveform, so that fading is the same."""
         return self._schedule.slot(round_index, devices)
 
-    def payload_index(self, slot: SoundingSlot) -> int:
-        """As over a waveform."""
-        return self._schedule.payload_index(slot)
-
-    def sound(self, slot: SoundingSlot, sent: Mapping[int, NDArray[np.complexfloating]]) -> Sounding:
+    def sound(self, slot: Slot, sent: Emissions) -> Sounding:
         """True gains."""
         block = slot.start_index // self._channel.block_len
         return Sounding(
             channels={device: ChannelState(self._response(device, block)) for device in slot.devices},
             noise_variance=self._noise_variance,
             error_variances=dict.fromkeys(slot.devices, 0.0),
+            payload_index=self._schedule.payload_index(slot),
         )
 
-    def collect(self, plan: Plan, sent: Mapping[int, NDArray[np.complexfloating]]) -> Reception:
+    def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Superpose in device order, add noise once."""
         block = plan.start_index // self._channel.block_len
         total = np.zeros(plan.num_elements, dtype=np.complex128)
         for device in plan.devices:
-            total += np.resize(self._response(device, block), plan.num_elements) * sent[device]
+            total += np.resize(self._response(device, block), plan.num_elements) * sent[device][0].samples
         if self._noise_variance > 0.0:
             rng = stream(self._seed, Use.RECEIVER_NOISE, plan.round)
             noise = rng.standard_normal(2 * plan.num_elements).view(np.complex128)

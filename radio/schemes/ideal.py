@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.uplink import ChannelState, Plan, Reception
+from radio.channel_state import ChannelState
+from radio.uplink import Plan, Reception
 
 
 def num_elements(dimension: int, measurements: float) -> int:

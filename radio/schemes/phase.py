@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio import oamp
+from radio.channel_state import ChannelState
 from radio.sketch import Sketch, draw_sketch
 from radio.sparse import top_k
 from radio.thresholding import backproject, iterative_hard_thresholding
-from radio.uplink import ChannelState, Plan, Reception
+from radio.uplink import Plan, Reception
 
 
 def num_elements(dimension: int, measurements: float) -> int:

@@ -5,11 +5,12 @@ from devices import messages
 from devices.agent import build_agents
 from devices.messages import DeviceSettings, LearningSettings, ModelSettings, TaskSettings
 from devices.proxy import guarded
+from radio.channel_state import ChannelState
 from radio.frame import demodulate_frame, element_level, frame_len
 from radio.ofdm import OfdmConfig
 from radio.preamble import preamble_len
-from radio.sounding import SoundingSlot, sounding_burst
-from radio.uplink import ChannelState, Plan
+from radio.sounding import AcquisitionSlot, SoundingSlot, sounding_bursts
+from radio.uplink import Plan
 from server.metrics import mean_vector
 
 OFDM = OfdmConfig()
@@ -83,8 +84,9 @@ def test_a_round_end_to_end_on_one_device():
     power = agent.handle(messages.Prepare(draft, channel)).power
     plan = plan_for(agent, scale=1 / np.sqrt(power))
     sent = agent.handle(messages.Transmit(plan))
-    assert len(sent.emitted) == frame_len(1000, OFDM)
-    np.testing.assert_allclose(demodulate_frame(sent.emitted, 1000, LEVEL, OFDM), sent.amplitudes, atol=1e-4)
+    ((samples, start_index),) = sent.emitted
+    assert (len(samples), start_index) == (frame_len(1000, OFDM), plan.start_index)
+    np.testing.assert_allclose(demodulate_frame(samples, 1000, LEVEL, OFDM), sent.amplitudes, atol=1e-4)
     assert np.mean(np.abs(sent.amplitudes) ** 2) == pytest.approx(1.0)
     assert np.count_nonzero(sent.sent) == 50
     agent.handle(messages.Acknowledge(0, delivered=True))
@@ -126,8 +128,11 @@ def test_a_round_depends_on_seed_and_index_only_not_on_what_ran_before(agents):
 
 def test_a_device_sounds_its_own_pilots(agents):
     slot = SoundingSlot(round=0, devices=(0, 1), start_index=0)
-    sounded = agents[1].handle(messages.Sound(slot)).emitted
-    np.testing.assert_allclose(sounded, LEVEL * sounding_burst(slot, 1, OFDM), rtol=1e-6)
+    (sounded,) = agents[1].handle(messages.Sound(slot)).emitted
+    np.testing.assert_allclose(sounded.samples, LEVEL * sounding_bursts(slot, 1, OFDM)[0].samples, rtol=1e-6)
+    turn = AcquisitionSlot(round=0, devices=(0, 1), start_index=0, turn_len=2000)
+    (alone,) = agents[1].handle(messages.Sound(turn)).emitted
+    assert alone.start_index == 2000 + (2000 - len(alone.samples)) // 2
 
 
 def test_without_a_waveform_amplitudes_travel():
@@ -136,7 +141,7 @@ def test_without_a_waveform_amplitudes_travel():
     train(agent)
     agent.handle(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
     sent = agent.handle(messages.Transmit(plan_for(agent)))
-    np.testing.assert_array_equal(sent.emitted, sent.amplitudes)
+    np.testing.assert_array_equal(sent.emitted[0].samples, sent.amplitudes)
 
 
 def test_test_tasks_are_numbered_and_the_same_whoever_asks(agents):
@@ -192,8 +197,8 @@ def test_the_peak_reported_is_that_of_the_payload_sent():
     agent = build_agents(settings())[0]
     train(agent)
     need = agent.handle(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
-    emitted = agent.handle(messages.Transmit(plan_for(agent, scale=0.5))).emitted
-    payload = emitted[preamble_len(OFDM) :]
+    emitted = agent.handle(messages.Transmit(plan_for(agent, scale=0.5))).emitted[0]
+    payload = emitted.samples[preamble_len(OFDM) :]
     assert 0.5 * need.peak == pytest.approx(np.abs(payload.view(np.float32)).max(), rel=1e-5)
 
 

@@ -3,13 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radio.frame import demodulate_frame, element_level, frame_len, modulate_frame
+from radio.channel_state import ChannelState
+from radio.frame import demodulate_frame, element_level, frame_len, modulate_frame, modulate_payload
 from radio.interface import FullScaleError, check_full_scale
 from radio.ofdm import OfdmConfig
-from radio.preamble import preamble, preamble_len
+from radio.preamble import preamble
 
 OFDM = OfdmConfig(fft_len=64, prefix_len=16, num_active=48)
-STRAIGHT = np.ones(48)
+STRAIGHT = ChannelState(np.ones(48, complex))
 
 
 def draw(rng, count):
@@ -20,21 +21,24 @@ def draw(rng, count):
 @given(st.integers(1, 200), st.floats(0.01, 0.9))
 def test_demodulate_is_the_inverse_of_modulate_for_any_payload(num_elements, level):
     amplitudes = draw(np.random.default_rng(0), num_elements)
-    samples = modulate_frame(amplitudes, STRAIGHT, level, OFDM)
+    samples = modulate_frame(amplitudes, STRAIGHT, 0, level, OFDM).samples
     assert len(samples) == frame_len(num_elements, OFDM)
     np.testing.assert_allclose(demodulate_frame(samples, num_elements, level, OFDM), amplitudes, atol=1e-5)
 
 
 def test_superposition_is_linear(rng):
     first, second = draw(rng, 100), draw(rng, 100)
-    both = modulate_frame(first, STRAIGHT, 0.1, OFDM) + 0.5 * modulate_frame(second, STRAIGHT, 0.1, OFDM)
+    both = (
+        modulate_frame(first, STRAIGHT, 0, 0.1, OFDM).samples
+        + 0.5 * modulate_frame(second, STRAIGHT, 0, 0.1, OFDM).samples
+    )
     np.testing.assert_allclose(demodulate_frame(both, 100, 0.1, OFDM), first + 0.5 * second, atol=1e-5)
 
 
 def test_the_level_puts_the_payloads_rms_at_the_back_off(rng):
     ofdm = OfdmConfig()
     amplitudes = draw(rng, 192 * 200) / np.sqrt(2)  # power 1 in the mean
-    payload = modulate_frame(amplitudes, np.ones(192), element_level(15.0, ofdm), ofdm)[preamble_len(ofdm) :]
+    payload = modulate_payload(amplitudes, element_level(15.0, ofdm), ofdm)
     assert 10 * np.log10(np.mean(np.abs(payload) ** 2)) == pytest.approx(-15.0, abs=0.1)
 
 

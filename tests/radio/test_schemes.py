@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from radio.channel_state import ChannelState
 from radio.schemes import ideal, phase
 from radio.schemes.registry import load_scheme
-from radio.uplink import ChannelState, Plan, Reception
+from radio.uplink import Plan, Reception
 
 DIMENSION = 2000
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from radio.ofdm import OfdmConfig
+from radio.preamble import preamble_len
 from radio.schedule import Schedule
-from radio.sounding import SoundingSlot, separate, sounding_burst
+from radio.sounding import SoundingSlot, separate, sounding_bursts
 
 OFDM = OfdmConfig()
 
@@ -12,18 +13,17 @@ OFDM = OfdmConfig()
 def test_superposed_pilots_come_apart_exactly(devices, rng):
     slot = SoundingSlot(round=0, devices=devices, start_index=0)
     gains = rng.normal(size=len(devices)) + 1j * rng.normal(size=len(devices))
-    total = sum(g * sounding_burst(slot, d, OFDM) for g, d in zip(gains, devices, strict=True))
+    bursts = [sounding_bursts(slot, d, OFDM)[0] for d in devices]
+    assert {burst.start_index for burst in bursts} == {0}
+    total = sum(g * burst.samples for g, burst in zip(gains, bursts, strict=True))
     assert len(total) == slot.num_samples(OFDM)
-    np.testing.assert_allclose(
-        separate(total, slot, OFDM), np.tile(gains[:, None], OFDM.num_active), atol=1e-5
-    )
+    found = separate(total[preamble_len(OFDM) :], slot, OFDM)
+    np.testing.assert_allclose(found, np.tile(gains[:, None], OFDM.num_active), atol=1e-5)
 
 
 def test_noise_is_averaged_over_the_symbols(rng):
     slot = SoundingSlot(round=0, devices=tuple(range(8)), start_index=0)
-    noise = (
-        rng.normal(size=slot.num_samples(OFDM)) + 1j * rng.normal(size=slot.num_samples(OFDM))
-    ) / np.sqrt(2)
+    noise = (rng.normal(size=8 * OFDM.symbol_len) + 1j * rng.normal(size=8 * OFDM.symbol_len)) / np.sqrt(2)
     observed = separate(noise.astype(np.complex64), slot, OFDM)
     assert np.mean(np.abs(observed) ** 2) == pytest.approx(1 / 8, rel=0.1)
 

@@ -8,6 +8,7 @@ from devices import messages
 from devices.memory import combine, remember
 from devices.messages import Failed
 from radio.air_config import AirConfig, Fading
+from radio.interface import Burst
 from radio.ofdm import OfdmConfig
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
@@ -40,14 +41,14 @@ class QuadraticDevice:
                 self.update, self.sent = combine(self.memory, self.delta), None
                 return messages.Trained(1.0)
             case messages.Sound():
-                return messages.Sent(np.zeros(0))
+                return messages.Sent(())
             case messages.Prepare():
                 self.channel = request.channel
                 amplitudes, _ = self.scheme.encode(self.update, self.channel, request.draft)
                 return messages.Prepared(float(np.mean(np.abs(amplitudes) ** 2)))
             case messages.Transmit():
                 amplitudes, self.sent = self.scheme.encode(self.update, self.channel, request.plan)
-                return messages.Sent(amplitudes, amplitudes, self.sent, self.update)
+                return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent, self.update)
             case messages.Acknowledge():
                 self.delivered.append(request.delivered)
                 sent = self.sent if request.delivered else None

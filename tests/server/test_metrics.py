@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from devices.messages import Scores
-from radio.uplink import ChannelState, Plan
+from radio.channel_state import ChannelState
+from radio.uplink import Plan
 from server.metrics import (
     mean_and_interval,
     mean_db,

@@ -162,6 +162,17 @@ def test_the_common_scale_is_set_by_the_device_that_needs_most():
     assert common_scale(needs) == pytest.approx(0.5)
 
 
+def test_without_a_model_the_gains_measured_in_the_round_make_the_mean():
+    modelled = make_rounds(fading="rayleigh", snr_db=60.0)
+    measured = replace(make_rounds(fading="rayleigh", snr_db=60.0), mean_gain=None)
+    one, other = (rounds.run(0, ZERO) for rounds in (modelled, measured))
+    gains = [abs(modelled.truth.gains(plan_of(modelled, one), device)[0]) for device in range(4)]
+    # the same reception, divided by the realised mean of |h| in place of the model's
+    np.testing.assert_allclose(
+        other.theta * np.mean(gains), one.theta * modelled.mean_gain, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_the_common_scale_backs_off_until_the_highest_peak_fits():
     needs = [messages.Prepared(4.0, peak=0.3), messages.Prepared(1.0, peak=3.0)]
     assert common_scale(needs) == pytest.approx(0.99 / 3.0)

@@ -6,12 +6,12 @@ import pytest
 from calibration.channel import tap_subspace
 from radio.air_config import AirConfig, Fading
 from radio.frame import element_level, modulate_frame
-from radio.interface import RadioConfig
+from radio.interface import Burst, RadioConfig
 from radio.ofdm import OfdmConfig
 from radio.schedule import Schedule
-from radio.sounding import sounding_burst
+from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
 from radio.uplink import Plan, SyncError
-from server.receiver import RadioUplink
+from server.receiver import RadioUplink, num_channel_taps, window_lead
 from sim_backend.air import Air
 from sim_backend.channel import BlockChannel, ChannelTruth
 from sim_backend.radio import SimRadio
@@ -20,35 +20,49 @@ from sim_backend.symbol import SymbolUplink
 pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
 OFDM = OfdmConfig()
 SCHEDULE = Schedule(ofdm=OFDM, round_s=0.02, gap_s=1e-3)
+FREE = Schedule(ofdm=OFDM, round_s=0.06, gap_s=1e-3, free_clocks=True)
 LEVEL = element_level(15.0, OFDM)
 NUM_ELEMENTS = 2000
+
+
+def pilots(slot, device):
+    return tuple(
+        Burst(LEVEL * burst.samples, burst.start_index) for burst in sounding_bursts(slot, device, OFDM)
+    )
+
+
+def turn(slot, device):
+    samples, start_index = acquisition_burst(slot, device, OFDM)
+    return (Burst(LEVEL * samples, start_index),)
 
 
 class Link:
     """A waveform uplink with everything that a test wants to know of it."""
 
-    def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, **air):
-        self.channel = BlockChannel(Fading(law=law), AirConfig(**air), seed, SCHEDULE.round_len)
+    def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, schedule=SCHEDULE, **air):
+        self.channel = BlockChannel(Fading(law=law), AirConfig(**air), seed, schedule.round_len)
         self.noise_variance = 10 ** (-snr_db / 10)
         medium = Air(self.channel, self.noise_variance * LEVEL**2, seed, 4_000_000)
         config = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
         self.transmitters = {d: SimRadio(medium, d, config) for d in range(6)}
         receiver = SimRadio(medium, -1, config, clock_offset)
-        self.uplink = RadioUplink(receiver, self.transmitters, SCHEDULE, 15.0)
+        self.uplink = RadioUplink(receiver, self.transmitters, schedule, 15.0, 915e6)
         self.truth = ChannelTruth(self.channel, OFDM)
 
     def sound(self, round_index, devices):
         slot = self.uplink.slot(round_index, devices)
-        return slot, self.uplink.sound(slot, {d: LEVEL * sounding_burst(slot, d, OFDM) for d in devices})
+        if isinstance(slot, AcquisitionSlot):
+            slot = self.uplink.sound(slot, {d: turn(slot, d) for d in devices})
+        return slot, self.uplink.sound(slot, {d: pilots(slot, d) for d in slot.devices})
 
     def collect(self, slot, sounding, payloads):
         plan = Plan(round=slot.round, seed=0, devices=tuple(payloads), dimension=1, num_elements=NUM_ELEMENTS,
-                    num_kept=1, start_index=self.uplink.payload_index(slot))  # fmt: skip
+                    num_kept=1, start_index=sounding.payload_index)  # fmt: skip
         frames = {}
         for device, payload in payloads.items():
             channel = sounding.channels[device]
             turned = payload * channel.compensation(NUM_ELEMENTS)
-            frames[device] = modulate_frame(turned, channel.compensation(OFDM.num_active), LEVEL, OFDM)
+            frames[device] = (modulate_frame(turned, channel, plan.start_index, LEVEL, OFDM),)
         return plan, self.uplink.collect(plan, frames)
 
 
@@ -74,6 +88,38 @@ def test_phases_are_aligned_in_the_air_without_noise(clock_offset, profile, rng)
     assert reception.quality > 0.9
 
 
+@pytest.mark.parametrize("clock_offset", [-900, 0, 555])
+def test_acquired_one_by_one_devices_arrive_aligned_too(clock_offset, rng):
+    link = Link(
+        30.0, clock_offset=clock_offset, schedule=FREE, tap_delays_samples=(0, 3), tap_powers_db=(0.0, -6.0)
+    )
+    devices = (1, 4, 5)
+    slot, sounding = link.sound(0, devices)
+    for device in devices:  # one clock for all in this air: its offset is everybody's lateness
+        assert slot.correction(device).delay_samples == pytest.approx(
+            clock_offset, abs=2.0
+        )  # a path may be stronger
+        assert abs(sounding.channels[device].correction.cfo_hz) < 0.5
+    sent = payloads(rng, devices)
+    plan, reception = link.collect(slot, sounding, sent)
+    expected = sum(np.resize(np.abs(link.truth.gains(plan, d)), NUM_ELEMENTS) * sent[d] for d in devices)
+    error = np.sum(np.abs(reception.amplitudes - expected) ** 2) / NUM_ELEMENTS
+    assert error < 1.6 * link.noise_variance
+
+
+def test_a_device_that_is_not_heard_in_its_turn_sits_out():
+    link = Link(30.0, schedule=FREE)
+    slot = link.uplink.slot(0, (0, 1, 2))
+    following = link.uplink.sound(slot, {d: turn(slot, d) for d in (0, 2)})
+    assert following.devices == (0, 2)
+
+
+def test_when_nobody_is_heard_in_any_turn_the_round_fails():
+    link = Link(30.0, schedule=FREE)
+    with pytest.raises(SyncError, match="none of 2 devices was heard in its turn; check the receiver's gain"):
+        link.uplink.sound(link.uplink.slot(0, (0, 1)), {})
+
+
 def test_gains_and_noise_are_measured_as_well_as_stated():
     link = Link(10.0)
     errors, stated, noise = [], [], []
@@ -82,7 +128,7 @@ def test_gains_and_noise_are_measured_as_well_as_stated():
         block = index
         for device, channel in sounding.channels.items():
             # the window starts early, which turns subcarriers by a known slope
-            slope = np.exp(-2j * np.pi * OFDM.active_bins * (OFDM.prefix_len // 8) / OFDM.fft_len)
+            slope = np.exp(-2j * np.pi * OFDM.active_bins * (window_lead(OFDM)) / OFDM.fft_len)
             truth = link.channel.response(device, block, OFDM) * slope
             errors.append(np.mean(np.abs(channel.gains - truth) ** 2))
             stated.append(sounding.error_variances[device])
@@ -100,23 +146,25 @@ def test_received_noise_is_what_the_snr_says(rng):
         _, reception = link.collect(slot, sounding, sent)
         errors.append(np.mean(np.abs(reception.amplitudes - sent[1]) ** 2))
     # noise, and half of the sounding's error, the half that turns phases
-    expected = link.noise_variance * (1 + tap_subspace(OFDM, 32, 0).shape[1] / (2 * OFDM.num_active))
+    expected = link.noise_variance * (
+        1 + tap_subspace(OFDM, num_channel_taps(OFDM), 0).shape[1] / (2 * OFDM.num_active)
+    )
     assert np.mean(errors) == pytest.approx(expected, rel=0.04)
 
 
 def test_without_a_signal_the_slot_is_not_found():
     link = Link(20.0)
     slot = link.uplink.slot(0, (0,))
-    silence = {0: np.zeros(slot.num_samples(OFDM), np.complex64)}
+    silence = {0: (Burst(np.zeros(slot.num_samples(OFDM), np.complex64), slot.start_index),)}
     with pytest.raises(SyncError, match=r"round 0: no sounding preamble .*check the receiver's gain, cable"):
         link.uplink.sound(slot, silence)
 
 
 def test_a_payload_that_never_came_is_not_decoded():
     link = Link(20.0)
-    slot, _ = link.sound(0, (0,))
+    _, sounding = link.sound(0, (0,))
     plan = Plan(round=0, seed=0, devices=(), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=link.uplink.payload_index(slot))  # fmt: skip
+                start_index=sounding.payload_index)  # fmt: skip
     with pytest.raises(SyncError, match="no payload preamble where the sounding put it"):
         link.uplink.collect(plan, {})
 
@@ -128,9 +176,10 @@ def test_symbols_superpose_as_the_equation_says(rng):
     sounding = uplink.sound(slot, {})
     sent = payloads(rng, (0, 4))
     plan = Plan(round=5, seed=0, devices=(0, 4), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=uplink.payload_index(slot))  # fmt: skip
+                start_index=sounding.payload_index)  # fmt: skip
+    emissions = {device: (Burst(amplitudes, 0),) for device, amplitudes in sent.items()}
     expected = channel.gain(0, 5) * sent[0] + channel.gain(4, 5) * sent[4]
-    np.testing.assert_allclose(uplink.collect(plan, sent).amplitudes, expected, rtol=1e-12)
+    np.testing.assert_allclose(uplink.collect(plan, emissions).amplitudes, expected, rtol=1e-12)
     assert sounding.channels[4].gains[0] == pytest.approx(channel.gain(4, 5))
 
 
