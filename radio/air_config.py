@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+Scenario = Literal["identity", "bench", "free", "indoor", "harsh"]
 FadingLaw = Literal["none", "rayleigh", "rician"]
 
 
@@ -42,13 +43,14 @@ class Fading:
 class AirConfig:
     """The `air` table of a configuration.
 
+    scenario: a named set of impairments (`radio/scenarios.py`); with "identity" the values below shape the air.
     tap_delays_samples, tap_powers_db: power delay profile that every device's paths follow, scaled to unit energy,
         each path with a phase of its own; at least one tap.
     start_offset_samples: the receiver's clock starts at a random instant up to this many samples off, so that
         timing has to be found.
     """
 
-    scenario: Literal["identity"] = "identity"
+    scenario: Scenario = "identity"
     tap_delays_samples: tuple[int, ...] = (0,)
     tap_powers_db: tuple[float, ...] = (0.0,)
     start_offset_samples: int = 0

@@ -20,6 +20,11 @@ class Use(IntEnum):
     RECEIVER_NOISE = 9
     CLOCK = 10
     TRAINING_WAVEFORM = 11
+    CRYSTAL = 12
+    TRANSMITTER = 13
+    PATH = 14
+    RECEIVER = 15
+    IMPULSES = 16
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

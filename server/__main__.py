@@ -21,10 +21,11 @@ from rich.console import Console
 
 from devices.messages import DeviceSettings
 from devices.proxy import LocalProxy, guarded
-from radio.air_config import AirConfig, Fading
+from radio.air_config import Fading
 from radio.decibel import from_db
 from radio.frame import element_level
 from radio.interface import RadioConfig
+from radio.scenarios import scenario
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
@@ -218,15 +219,15 @@ def _plug_in(arm: Arm) -> Bench:
         gap_s=experiment.link.gap_s,
         free_clocks=experiment.radio.reference == "free",
     )
+    num_elements = scheme.num_elements(agents[0].model.num_parameters, experiment.update.measurements)
     if over_waveform:
-        dimension = agents[0].model.num_parameters
-        schedule.check(experiment.num_active, scheme.num_elements(dimension, experiment.update.measurements))
+        schedule.check(experiment.num_active, num_elements)
     proxy = LocalProxy(
         {device: guarded(agent.handle, device) for device, agent in agents.items()},
         num_workers(experiment),
         one_torch_thread,
     )
-    link = _open_link(experiment, schedule)
+    link = _open_link(experiment, schedule, num_elements)
 
     def close() -> None:
         proxy.close()
@@ -241,41 +242,57 @@ class Link(NamedTuple):
 
     uplink: Uplink
     truth: Truth
-    mean_gain: float
+    mean_gain: float | None
     radios: list[dict[str, Any]]
 
 
-def _open_link(experiment: Experiment, schedule: Schedule) -> Link:
+def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
     """The uplink of an experiment over the simulated air."""
-    from sim_backend.air import Air
-    from sim_backend.channel import BlockChannel, ChannelTruth
-    from sim_backend.radio import SimRadio
+    from sim_backend.channel import BlockChannel
+    from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
+    from sim_backend.ether import Ether
+    from sim_backend.front_end import FrontEnd, draw_front_end
+    from sim_backend.medium import BlockMedium, Medium, PathMedium
+    from sim_backend.station import Station
     from sim_backend.symbol import SymbolUplink
 
-    link, air_config, ofdm, seed = experiment.link, experiment.air, schedule.ofdm, experiment.run.seed
-    if link.backend == "ideal":
-        channel = BlockChannel(Fading(), AirConfig(), seed, schedule.round_len)
-        return Link(SymbolUplink(channel, schedule, 0.0, seed), ChannelTruth(channel, ofdm), 1.0, [])
-    devices = range(experiment.fleet.devices)
-    fading = Fading(law=link.fading, rician_k_db=link.rician_k_db)
-    channel = BlockChannel(fading, air_config, seed, schedule.round_len)
-    truth = ChannelTruth(channel, ofdm)
-    mean_gain = fading.mean_gain() * channel.mean_shape(devices, ofdm)
-    noise_variance = from_db(-link.snr_db)
-    if link.backend == "symbol":
-        return Link(SymbolUplink(channel, schedule, noise_variance, seed), truth, mean_gain, [])
+    link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
+    mean_gain: float | None = None
+    elements: ElementChannel
+    medium: Medium
+    if experiment.air.scenario == "identity" or link.backend == "ideal":
+        fading = (
+            Fading(law=link.fading, rician_k_db=link.rician_k_db) if link.backend != "ideal" else Fading()
+        )
+        channel = BlockChannel(fading, experiment.air, seed, schedule.round_len)
+        mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
+        elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
+    else:
+        medium = PathMedium(scenario(experiment.air.scenario), seed)
+        elements = PathElements(medium, ofdm, radio.center_hz)
+    noise_variance = 0.0 if link.backend == "ideal" else from_db(-link.snr_db)
+    if link.backend != "waveform":
+        uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
+        return Link(uplink, ElementTruth(elements), mean_gain, [])
     level = element_level(link.backoff_db, ofdm)
-    air = Air(channel, noise_variance * level**2, seed, memory_samples=round(ofdm.sample_rate_hz))
-    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=experiment.radio.center_hz)
-    most = air_config.start_offset_samples  # by which the clocks differ; nobody is told by how much
-    receiver = SimRadio(air, -1, config, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
-    transmitters = {device: SimRadio(air, device, config) for device in devices}
+    ether = Ether(medium, memory_s=1.0)
+    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
+    impairments = scenario(experiment.air.scenario)
+    most = experiment.air.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    device_power = from_db(-link.backoff_db)  # of a device's samples while it sends
+    front_end = draw_front_end(
+        impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
+    )
+    receiver = Station(ether, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
+    transmitters = {
+        device: Station(ether, device, config, FrontEnd(seed, device))
+        for device in range(experiment.fleet.devices)
+    }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    radio = experiment.radio
-    uplink = RadioUplink(
+    uplink_over_radios = RadioUplink(
         receiver, transmitters, schedule, link.backoff_db, radio.center_hz, radio.crystal_ppm
     )
-    return Link(uplink, truth, mean_gain, radios)
+    return Link(uplink_over_radios, ElementTruth(elements), mean_gain, radios)
 
 
 if __name__ == "__main__":

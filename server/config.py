@@ -16,6 +16,7 @@ from msgspec import Meta
 from devices.messages import Count, LearningSettings, MemoryKind, ModelSettings, TaskSettings
 from radio.air_config import MAX_START_OFFSET_SAMPLES, AirConfig, FadingLaw
 from radio.ofdm import OfdmConfig
+from radio.scenarios import scenario
 from radio.uplink import Estimator
 
 Table = dict[str, Any]
@@ -70,8 +71,9 @@ class LinkSettings:
     backend: Backend = "waveform"
     scheme: str = "phase"
     snr_db: Annotated[float, Meta(ge=-30.0, le=100.0)] = 20.0
-    fading: FadingLaw = "rayleigh"
+    fading: FadingLaw = "none"
     rician_k_db: Annotated[float, Meta(ge=-30.0, le=60.0)] = 6.0
+    max_residual_rad: Annotated[float, Meta(gt=0.0)] = 1.0
     gap_s: Annotated[float, Meta(ge=0.0)] = 1e-3
     round_s: Annotated[float, Meta(gt=0.0)] = 0.1
     backoff_db: Annotated[float, Meta(ge=0.0, le=60.0)] = 15.0
@@ -187,6 +189,7 @@ def check(experiment: Experiment) -> None:
             f'link.scheme = "ideal" is error-free by definition, but link.backend = "{link.backend}"; '
             'set link.backend = "ideal", or link.scheme = "phase"'
         )
+    _check_scenario(experiment)
     try:
         ofdm = experiment.radio.ofdm()
     except ValueError as error:
@@ -202,6 +205,26 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(
             f"link.gap_s = {link.gap_s:g} is shorter than the {search_s:.3g} s that the receiver needs to search "
             f"for the sounding slot; raise link.gap_s to at least {search_s:.3g}"
+        )
+
+
+def _check_scenario(experiment: Experiment) -> None:
+    air, link, radio = experiment.air, experiment.link, experiment.radio
+    if air.scenario == "identity" or link.backend == "ideal":
+        return
+    if link.fading != "none":
+        raise ConfigError(
+            f'link.fading = "{link.fading}" and air.scenario = "{air.scenario}", which has its own fading; '
+            'set link.fading = "none" or air.scenario = "identity"'
+        )
+    if air.tap_delays_samples != (0,):
+        raise ConfigError(
+            f'air.tap_delays_samples and air.scenario = "{air.scenario}", which has its own paths; leave one out'
+        )
+    if scenario(air.scenario).clock == "free" and radio.reference == "shared":
+        raise ConfigError(
+            f'air.scenario = "{air.scenario}" has free-running clocks, but radio.reference = "shared"; '
+            'set radio.reference = "free"'
         )
 
 

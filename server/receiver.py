@@ -112,9 +112,9 @@ class RadioUplink:
             for block in observed
         ]
         middles_s = [(at + block_len / 2) / ofdm.sample_rate_hz for at in starts]
-        ladder = climb_frequency(np.stack([estimate.gains for estimate in estimates]), middles_s)
         noise_variance = float(np.mean([estimate.noise_variance for estimate in estimates]))
-        error_variance = float(np.mean([estimate.error_variance for estimate in estimates])) / num_blocks
+        error_variance = float(np.mean([estimate.error_variance for estimate in estimates]))
+        ladder = climb_frequency(np.stack([e.gains for e in estimates]), middles_s, error_variance)
         self._noise_variance = noise_variance * len(slot.devices)  # separating averages over symbols
         return Sounding(
             channels={
@@ -124,7 +124,7 @@ class RadioUplink:
                 )
             },
             noise_variance=self._noise_variance,
-            error_variances=dict.fromkeys(slot.devices, error_variance),
+            error_variances=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
             payload_index=self._schedule.payload_index(slot),
             overhead_elements=(REPETITIONS + num_blocks * len(slot.devices)) * ofdm.num_active,
             airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,

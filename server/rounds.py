@@ -135,11 +135,14 @@ class Rounds:
         record["inner_rate"], record["outer_rate"] = inner_rate, outer_rate
         return list(replies)
 
-    def _carry(self, index: int, theta: Parameters, devices: tuple[int, ...], record: Record) -> _Payload:
-        self._need_quorum(devices, "could train", record)
-        sounding = self._sound(index, devices, record)
-        devices = tuple(sounding.channels)
-        self._need_quorum(devices, "were heard", record)
+    def _carry(self, index: int, theta: Parameters, trained: tuple[int, ...], record: Record) -> _Payload:
+        self._need_quorum(trained, "could train", record)
+        sounding = self._sound(index, trained, record)
+        residuals = phase_residuals(sounding)
+        limit_rad = self.experiment.link.max_residual_rad
+        devices = tuple(device for device, residual_rad in residuals.items() if residual_rad <= limit_rad)
+        record["sitting_out"] = [device for device in trained if device not in devices]
+        self._need_quorum(devices, "were heard well enough", record)
         update = self.experiment.update
         draft = Plan(
             round=index,
@@ -240,6 +243,12 @@ def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
     return learning.inner_rate / decay, learning.outer_rate / decay
 
 
+def phase_residuals(sounding: Sounding) -> dict[int, float]:
+    """Phase error in rad, rms, that the noise of the sounding predicts for each device's compensation."""
+    gains = {d: float(np.mean(np.abs(channel.gains) ** 2)) for d, channel in sounding.channels.items()}
+    return {d: math.sqrt(sounding.error_variances[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()}
+
+
 def measured_mean_gain(sounding: Sounding) -> float:
     """Mean of |h| over the devices and subcarriers of a round."""
     return float(np.mean([np.mean(np.abs(channel.gains)) for channel in sounding.channels.values()]))
@@ -274,6 +283,5 @@ def _record_link(
     record["airtime_s"] = sounding.airtime_s + reception.airtime_s
     gains = {d: float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices}
     record["gain_db"] = [to_db(gain) for gain in gains.values()]
-    record["phase_residual_rad"] = [
-        math.sqrt(sounding.error_variances[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()
-    ]
+    residuals = phase_residuals(sounding)
+    record["phase_residual_rad"] = [residuals[d] for d in plan.devices]

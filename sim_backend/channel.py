@@ -10,7 +10,6 @@ from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.ofdm import OfdmConfig
 from radio.seeds import Use, stream
-from radio.uplink import Plan
 
 
 class BlockChannel:
@@ -57,14 +56,3 @@ class BlockChannel:
     def response(self, device: int, block: int, ofdm: OfdmConfig) -> NDArray[np.complex128]:
         """(num_active,) gain of each active subcarrier in a block."""
         return self.gain(device, block) * self.shape(device, ofdm)
-
-
-class ChannelTruth:
-    """The true gains at payload time, for judging a simulated round."""
-
-    def __init__(self, channel: BlockChannel, ofdm: OfdmConfig) -> None:
-        self._channel, self._ofdm = channel, ofdm
-
-    def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
-        """(num_active,) complex."""
-        return self._channel.response(device, plan.start_index // self._channel.block_len, self._ofdm)

@@ -4,21 +4,27 @@ With no fading and no noise it is the error-free uplink. The sounding slot retur
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
 from radio.frame import num_payload_symbols
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding
-from sim_backend.channel import BlockChannel
+from sim_backend.elements import ElementChannel
 
 
 class SymbolUplink:
-    """noise_variance: E|n|^2 of a resource element, whose nominal power is 1."""
+    """num_elements: of a payload. noise_variance: E|n|^2 of a resource element, whose nominal power is 1."""
 
-    def __init__(self, channel: BlockChannel, schedule: Schedule, noise_variance: float, seed: int) -> None:
-        self._channel, self._schedule = channel, schedule
+    def __init__(
+        self,
+        channel: ElementChannel,
+        schedule: Schedule,
+        num_elements: int,
+        noise_variance: float,
+        seed: int,
+    ) -> None:
+        self._channel, self._schedule, self._num_elements = channel, schedule, num_elements
         self._noise_variance, self._seed = noise_variance, seed
 
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
@@ -26,21 +32,24 @@ class SymbolUplink:
         return self._schedule.slot(round_index, devices)
 
     def sound(self, slot: Slot, sent: Emissions) -> Sounding:
-        """True gains."""
-        block = slot.start_index // self._channel.block_len
+        """True gains, those that the payload will see."""
+        payload_index = self._schedule.payload_index(slot)
         return Sounding(
-            channels={device: ChannelState(self._response(device, block)) for device in slot.devices},
+            channels={
+                device: ChannelState(self._channel.elements(device, payload_index, self._num_elements))
+                for device in slot.devices
+            },
             noise_variance=self._noise_variance,
             error_variances=dict.fromkeys(slot.devices, 0.0),
-            payload_index=self._schedule.payload_index(slot),
+            payload_index=payload_index,
         )
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Superpose in device order, add noise once."""
-        block = plan.start_index // self._channel.block_len
         total = np.zeros(plan.num_elements, dtype=np.complex128)
         for device in plan.devices:
-            total += np.resize(self._response(device, block), plan.num_elements) * sent[device][0].samples
+            gains = self._channel.elements(device, plan.start_index, plan.num_elements)
+            total += gains * sent[device][0].samples
         if self._noise_variance > 0.0:
             rng = stream(self._seed, Use.RECEIVER_NOISE, plan.round)
             noise = rng.standard_normal(2 * plan.num_elements).view(np.complex128)
@@ -51,6 +60,3 @@ class SymbolUplink:
 
     def close(self) -> None:
         """Nothing was opened."""
-
-    def _response(self, device: int, block: int) -> NDArray[np.complex128]:
-        return self._channel.response(device, block, self._schedule.ofdm)

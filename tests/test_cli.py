@@ -31,6 +31,8 @@ width = 16
 [fleet]
 devices = 4
 held_out = 2
+[link]
+fading = "rayleigh"
 [air]
 start_offset_samples = 700
 tap_delays_samples = [0, 2]

@@ -14,7 +14,8 @@ from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from server.config import build
 from server.rounds import Rounds
-from sim_backend.channel import BlockChannel, ChannelTruth
+from sim_backend.channel import BlockChannel
+from sim_backend.elements import BlockElements, ElementTruth
 from sim_backend.symbol import SymbolUplink
 
 DIMENSION = 400
@@ -98,6 +99,8 @@ def make_rounds(*, backend="symbol", scheme="phase", fading="none", snr_db=30.0,
     schedule = Schedule(ofdm=ofdm, round_s=0.1, gap_s=1e-3)
     channel = BlockChannel(Fading(law=fading), AirConfig(), experiment.run.seed, schedule.round_len)
     noise = 0.0 if backend == "ideal" else 10 ** (-snr_db / 10)
-    uplink = SymbolUplink(channel, schedule, noise, experiment.run.seed)
+    elements = BlockElements(channel, ofdm)
+    num_elements = pair.num_elements(DIMENSION, experiment.update.measurements)
+    uplink = SymbolUplink(elements, schedule, num_elements, noise, experiment.run.seed)
     mean_gain = Fading(law=fading).mean_gain()
-    return Rounds(experiment, Fleet(devices), uplink, pair, mean_gain, ChannelTruth(channel, ofdm))
+    return Rounds(experiment, Fleet(devices), uplink, pair, mean_gain, ElementTruth(elements))

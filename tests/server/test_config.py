@@ -68,6 +68,11 @@ def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
         ("link.gap_s=0", "link.gap_s = 0 is shorter than the 0.000512 s"),
         ("air.start_offset_samples=5000", r"air.start_offset_samples must be in \[0, 1024\], got 5000"),
         ("air.tap_delays_samples=[16]", "air.tap_delays_samples reaches 16, the limit is below 16"),
+        ("air.scenario=space", "air.scenario = 'space': .*"),
+        (
+            "air.scenario=free",
+            'air.scenario = "free" has free-running clocks, but radio.reference = "shared"',
+        ),
         ("task.path=[1]", r"task.path = \[1\]: expected str, got int"),
         ("rounds=3", "--set 'rounds=3' is not of the form table.key=value"),
         ("run.rounds", "--set 'run.rounds' is not of the form"),
@@ -99,6 +104,16 @@ def test_a_bad_file_is_refused(text, message, tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="No such file or directory; give the path of a TOML file"):
         load_arms(tmp_path / "nothing.toml")
+
+
+def test_a_scenario_has_its_own_fading_and_paths():
+    for tables in (
+        {"link": {"fading": "rayleigh"}, "air": {"scenario": "bench"}},
+        {"air": {"scenario": "indoor", "tap_delays_samples": [0, 1], "tap_powers_db": [0.0, -3.0]}},
+    ):
+        with pytest.raises(ConfigError, match="which has its own"):
+            build(tables)
+    build({"air": {"scenario": "harsh"}, "radio": {"reference": "free"}})
 
 
 def test_build_leaves_the_tables_it_is_given_alone():

@@ -162,6 +162,26 @@ def test_the_common_scale_is_set_by_the_device_that_needs_most():
     assert common_scale(needs) == pytest.approx(0.5)
 
 
+def test_a_device_that_was_hardly_heard_sits_out_and_keeps_its_update():
+    class Deaf:
+        """The symbol uplink, whose sounding says that it is unsure of device 1."""
+
+        def __init__(self, uplink):
+            self.slot, self.collect, self._uplink = uplink.slot, uplink.collect, uplink
+
+        def sound(self, slot, sent):
+            found = self._uplink.sound(slot, sent)
+            power = np.mean(np.abs(found.channels[1].gains) ** 2)
+            return replace(found, error_variances=found.error_variances | {1: 2 * 1.1**2 * power})
+
+    rounds = make_rounds()
+    rounds = replace(rounds, uplink=Deaf(rounds.uplink))
+    record = rounds.run(0, ZERO).record
+    assert (record["sitting_out"], record["devices"]) == ([1], [0, 2, 3])
+    assert rounds.proxy.devices[1].delivered == [False]
+    np.testing.assert_array_equal(rounds.proxy.devices[1].memory, rounds.proxy.devices[1].update)
+
+
 def test_without_a_model_the_gains_measured_in_the_round_make_the_mean():
     modelled = make_rounds(fading="rayleigh", snr_db=60.0)
     measured = replace(make_rounds(fading="rayleigh", snr_db=60.0), mean_gain=None)

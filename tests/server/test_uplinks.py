@@ -13,7 +13,8 @@ from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
 from radio.uplink import Plan, SyncError
 from server.receiver import RadioUplink, num_channel_taps, window_lead
 from sim_backend.air import Air
-from sim_backend.channel import BlockChannel, ChannelTruth
+from sim_backend.channel import BlockChannel
+from sim_backend.elements import BlockElements, ElementTruth
 from sim_backend.radio import SimRadio
 from sim_backend.symbol import SymbolUplink
 
@@ -47,7 +48,7 @@ class Link:
         self.transmitters = {d: SimRadio(medium, d, config) for d in range(6)}
         receiver = SimRadio(medium, -1, config, clock_offset)
         self.uplink = RadioUplink(receiver, self.transmitters, schedule, 15.0, 915e6)
-        self.truth = ChannelTruth(self.channel, OFDM)
+        self.truth = ElementTruth(BlockElements(self.channel, OFDM))
 
     def sound(self, round_index, devices):
         slot = self.uplink.slot(round_index, devices)
@@ -171,7 +172,7 @@ def test_a_payload_that_never_came_is_not_decoded():
 
 def test_symbols_superpose_as_the_equation_says(rng):
     channel = BlockChannel(Fading(law="rayleigh"), AirConfig(), 3, SCHEDULE.round_len)
-    uplink = SymbolUplink(channel, SCHEDULE, 0.0, 3)
+    uplink = SymbolUplink(BlockElements(channel, OFDM), SCHEDULE, NUM_ELEMENTS, 0.0, 3)
     slot = uplink.slot(5, (0, 4))
     sounding = uplink.sound(slot, {})
     sent = payloads(rng, (0, 4))
@@ -184,7 +185,8 @@ def test_symbols_superpose_as_the_equation_says(rng):
 
 
 def test_symbol_noise_has_its_variance_and_changes_with_the_round():
-    uplink = SymbolUplink(BlockChannel(Fading(), AirConfig(), 3, SCHEDULE.round_len), SCHEDULE, 0.3, 3)
+    channel = BlockElements(BlockChannel(Fading(), AirConfig(), 3, SCHEDULE.round_len), OFDM)
+    uplink = SymbolUplink(channel, SCHEDULE, 20_000, 0.3, 3)
     noise = [
         uplink.collect(
             Plan(
