@@ -83,7 +83,9 @@ def draw(layouts: list[dict], leaks: list[dict]) -> Figure:
     for index, record in enumerate(layouts):
         look = style(index)
         numbers = record["layout"]
-        label = f"{numbers[0]} devices, {numbers[1]} symbols of {numbers[4]}, shift {numbers[2]}, taps {numbers[3]}"
+        label = (
+            f"{numbers[0]} devices, {numbers[1]} x {numbers[4]} points, shift {numbers[2]}, taps {numbers[3]}"
+        )
         above.plot(
             SNRS_DB,
             record["excess_db"],
@@ -97,7 +99,7 @@ def draw(layouts: list[dict], leaks: list[dict]) -> Figure:
         look = style(index)
         below.plot(
             100.0 * np.array(OFFSETS), record["leakage_db"], look.line, marker=look.marker, color=look.colour,
-            markersize=5, label=f"8 devices in {record['num_symbols']} symbols",
+            markersize=5, label=f"8 devices, symbols: {record['num_symbols']}",
         )  # fmt: skip
     below.axvline(2.0, color="#888888", linestyle="--", label="limit")
     above.set_xlabel("SNR per subcarrier (dB)")

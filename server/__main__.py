@@ -248,12 +248,12 @@ class Link(NamedTuple):
 
 def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
     """The uplink of an experiment over the simulated air."""
+    from sim_backend.air import Air
     from sim_backend.channel import BlockChannel
     from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
-    from sim_backend.ether import Ether
     from sim_backend.front_end import FrontEnd, draw_front_end
     from sim_backend.medium import BlockMedium, Medium, PathMedium
-    from sim_backend.station import Station
+    from sim_backend.radio import SimRadio
     from sim_backend.symbol import SymbolUplink
 
     link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
@@ -275,7 +275,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
         uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
         return Link(uplink, ElementTruth(elements), mean_gain, [])
     level = element_level(link.backoff_db, ofdm)
-    ether = Ether(medium, memory_s=1.0)
+    air = Air(medium, memory_s=1.0)
     config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
     impairments = scenario(experiment.air.scenario)
     most = experiment.air.start_offset_samples  # by which the clocks differ; nobody is told by how much
@@ -283,9 +283,9 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     front_end = draw_front_end(
         impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
     )
-    receiver = Station(ether, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
+    receiver = SimRadio(air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
     transmitters = {
-        device: Station(ether, device, config, FrontEnd(seed, device))
+        device: SimRadio(air, device, config, FrontEnd(seed, device))
         for device in range(experiment.fleet.devices)
     }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]

@@ -1,106 +1,131 @@
-"""The air: bursts of many transmitters, each through its own link, superposed at a receiver with its noise.
+"""The shared medium of many radios: bursts from each, superposed at every receiver that is tuned to them.
 
-    y[n] = sum_i (h_i * x_i)[n] + w[n]
+    y_r(t) = sum_i (path from i to r)(x_i)(t), in the order of ports and starts
 
-Indices here count samples of the air's own clock, which starts at 0 and advances only when someone receives.
+Time is the receivers' own, starts at 0 and advances only when someone receives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radio.interface import LateError, OverrunError, RadioError, Samples, check_full_scale
-from radio.seeds import Use, stream
-from sim_backend.channel import BlockChannel
-from sim_backend.link import propagate
+from sim_backend.bands import Band, translate, translated_span
+from sim_backend.chain import Heard
+from sim_backend.medium import Medium, Sent
 
-NOISE_BLOCK = 1 << 14  # noise is drawn in blocks of this many samples, each from its own stream
+SLACK_S = Fraction(1, 100)  # more than paths to several receivers and their filters differ
 
 
 @dataclass
-class _Burst:
-    device: int
-    start: int
-    samples: Samples
-    received: Samples | None = None  # after the link; computed when first heard
+class _OnAir:
+    """A burst and what has become of it, computed when a receiver first hears it."""
+
+    sent: Sent
+    ends: Fraction  # when the usual receiver has heard the last of it
+    spans: dict[tuple[int, Band], tuple[int, int]] = field(default_factory=dict)
+    heard: dict[tuple[int, Band], Heard] = field(default_factory=dict)
 
 
 class Air:
-    """One shared medium. noise_variance: E|w|^2 of a received sample, full scale = 1.
+    """memory_s: how far back a receiver may ask. now: in seconds, exactly."""
 
-    memory_samples: how far back a receiver may ask.
-    """
+    def __init__(self, medium: Medium, memory_s: float) -> None:
+        self._medium = medium
+        self._memory = Fraction(memory_s)
+        self._bursts: list[_OnAir] = []
+        self.now = Fraction(0)
 
-    def __init__(self, channel: BlockChannel, noise_variance: float, seed: int, memory_samples: int) -> None:
-        self._channel, self._seed = channel, seed
-        self._noise_scale = np.float32(np.sqrt(noise_variance / 2.0))
-        self._memory = memory_samples
-        self._bursts: list[_Burst] = []
-        self.now = 0
+    def index(self, band: Band) -> int:
+        """First sample of a receiver's that time has not yet reached."""
+        return ceil(self.now * Fraction(band.sample_rate_hz))
 
-    def transmit(self, device: int, samples: Samples, at: int) -> None:
-        """Put a burst of a device on the air from index `at`."""
+    def earliest(self, port: int, band: Band) -> int:
+        """Earliest index, on a radio's own clock, of which no part arrives in the past."""
+        return self._medium.clock(port, band, self.index(band) + self._medium.margin(band))
+
+    def keeps_time(self, port: int) -> bool:
+        """Whether a radio's clock is the air's."""
+        return self._medium.keeps_time(port)
+
+    def transmit(self, port: int, band: Band, samples: Samples, at: int) -> None:
+        """Put a burst on the air from index `at` of the sender's clock."""
         check_full_scale(samples)
-        if at < self.now:
-            raise LateError(f"burst of device {device} was to start at {at}, the air is at {self.now}")
-        block = self._channel.block_len
-        if at // block != (at + len(samples) - 1) // block:
-            raise RadioError(
-                f"burst of device {device} of {len(samples)} samples from {at} crosses a fading block of {block}; "
-                "raise link.round_s"
-            )
-        for other in self._bursts:
-            if (
-                other.device == device
-                and at < other.start + len(other.samples)
-                and other.start < at + len(samples)
-            ):
-                raise RadioError(f"burst of device {device} at {at} overlaps its burst at {other.start}")
-        self._bursts.append(_Burst(device, at, samples))
+        earliest = self.earliest(port, band)
+        if at < earliest:
+            raise LateError(f"burst of radio {port} was to start at {at}, the earliest is {earliest}")
+        if len(samples) == 0:
+            return
+        burst = Sent(port, band, at, np.array(samples, dtype=np.complex64))
+        self._medium.check(burst)
+        for other in (on_air.sent for on_air in self._bursts if on_air.sent.port == port):
+            if _seconds(burst)[0] < _seconds(other)[1] and _seconds(other)[0] < _seconds(burst)[1]:
+                raise RadioError(f"burst of radio {port} at {at} overlaps its burst at {other.start}")
+        self._bursts.append(_OnAir(burst, self._ends(burst)))
 
-    def receive(self, at: int, num_samples: int) -> Samples:
-        """What the receiver hears in [at, at + num_samples); time advances to the end of it."""
-        if at < self.now - self._memory:
-            raise OverrunError(
-                f"samples from {at} are gone: the ring reaches back to {self.now - self._memory}"
-            )
+    def receive(self, port: int, band: Band, at: int, num_samples: int) -> Samples:
+        """What arrives in [at, at + num_samples) in a band; time advances to the end of it."""
+        rate = Fraction(band.sample_rate_hz)
+        if at < (self.now - self._memory) * rate:
+            oldest = ceil((self.now - self._memory) * rate)
+            raise OverrunError(f"samples from {at} are gone: the ring reaches back to {oldest}")
         end = at + num_samples
-        self.now = max(self.now, end)
-        self._bursts = [b for b in self._bursts if b.start + self._extent(b) > self.now - self._memory]
-        heard = [b for b in self._bursts if b.start < end and at < b.start + self._extent(b)]
-        heard.sort(key=lambda burst: (burst.device, burst.start))
-        self._pass_through_links([burst for burst in heard if burst.received is None])
-        total = self._noise(at, num_samples)
-        for burst in heard:
-            assert burst.received is not None
-            first, last = max(at, burst.start), min(end, burst.start + len(burst.received))
-            total[first - at : last - at] += burst.received[first - burst.start : last - burst.start]
+        self.advance(Fraction(end) / rate)
+        audible = []
+        for on_air in self._bursts:
+            sent = on_air.sent
+            if not sent.band.overlaps(band):
+                continue
+            if (port, band) not in on_air.spans:
+                on_air.spans[port, band] = translated_span(*self._medium.span(sent, port), sent.band, band)
+            low, high = on_air.spans[port, band]
+            if low < end and at < high:
+                audible.append(on_air)
+        audible.sort(key=lambda on_air: (on_air.sent.port, on_air.sent.start))
+        self._carry(audible, port, band)
+        total = np.zeros(num_samples, dtype=np.complex64)
+        for on_air in audible:
+            start, samples = on_air.heard[port, band]
+            first, last = max(at, start), min(end, start + len(samples))
+            if first < last:
+                total[first - at : last - at] += samples[first - start : last - start]
         return total
 
-    def _extent(self, burst: _Burst) -> int:
-        return len(burst.samples) + len(self._channel.taps(burst.device)) - 1
+    def advance(self, now: Fraction) -> None:
+        """Let time pass, never back; forget what no receiver may ask for any more."""
+        self.now = max(self.now, now)
+        horizon = self.now - self._memory - SLACK_S
+        self._bursts = [on_air for on_air in self._bursts if on_air.ends > horizon]
 
-    def _pass_through_links(self, bursts: list[_Burst]) -> None:
-        if not bursts:
+    def silence(self, port: int) -> None:
+        """Nothing more of a radio leaves: its bursts end now."""
+        kept = []
+        for on_air in self._bursts:
+            sent = on_air.sent
+            if sent.port == port:
+                left = self.earliest(port, sent.band) - sent.start
+                if left <= 0:
+                    continue
+                if left < len(sent.samples):
+                    cut = sent._replace(samples=sent.samples[:left])
+                    on_air = _OnAir(cut, self._ends(cut))
+            kept.append(on_air)
+        self._bursts = kept
+
+    def _carry(self, bursts: list[_OnAir], port: int, band: Band) -> None:
+        fresh = [on_air for on_air in bursts if (port, band) not in on_air.heard]
+        if not fresh:
             return
-        responses: list[NDArray[np.complexfloating]] = [
-            self._channel.gain(burst.device, burst.start // self._channel.block_len)
-            * self._channel.taps(burst.device)
-            for burst in bursts
-        ]
-        for burst, received in zip(bursts, propagate([b.samples for b in bursts], responses), strict=True):
-            burst.received = received
+        for on_air, heard in zip(fresh, self._medium.carry([b.sent for b in fresh], port), strict=True):
+            on_air.heard[port, band] = translate(heard, on_air.sent.band, band)
 
-    def _noise(self, at: int, num_samples: int) -> Samples:
-        """White noise as a function of absolute time: the same index gives the same sample whenever it is asked."""
-        if self._noise_scale == 0.0:
-            return np.zeros(num_samples, dtype=np.complex64)
-        first, last = at // NOISE_BLOCK, (at + num_samples - 1) // NOISE_BLOCK
-        drawn = [
-            stream(self._seed, Use.RECEIVER_NOISE, block).standard_normal(2 * NOISE_BLOCK, dtype=np.float32)
-            for block in range(first, last + 1)
-        ]
-        offset = at - first * NOISE_BLOCK
-        noise = np.concatenate(drawn).view(np.complex64)[offset : offset + num_samples]
-        return noise * self._noise_scale
+    def _ends(self, sent: Sent) -> Fraction:
+        return Fraction(self._medium.span(sent, -1)[1]) / Fraction(sent.band.sample_rate_hz)
+
+
+def _seconds(sent: Sent) -> tuple[Fraction, Fraction]:
+    """From when to when a burst lasts on its sender's clock."""
+    rate = Fraction(sent.band.sample_rate_hz)
+    return Fraction(sent.start) / rate, Fraction(sent.start + len(sent.samples)) / rate

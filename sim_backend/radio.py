@@ -1,19 +1,42 @@
-"""`SimRadio`: the Radio protocol over the in-process air."""
+"""`SimRadio`: the Radio protocol over an air. Its virtual time advances only when somebody receives."""
 
 from dataclasses import fields, replace
+from fractions import Fraction
 
-from radio.interface import LateError, RadioConfig, RadioError, RadioStatus, Samples
+from radio.interface import (
+    EpochError,
+    FullScaleError,
+    LateError,
+    RadioConfig,
+    RadioError,
+    RadioStatus,
+    Samples,
+    check_full_scale,
+)
 from sim_backend.air import Air
+from sim_backend.bands import Band
+from sim_backend.front_end import FrontEnd
+
+EPOCH_LEN = (
+    1 << 44
+)  # indices an epoch: ten days at 20 Msamples/s. A float64 still tells them apart in epoch 500
+RATES_HZ = (520e3, 61.44e6)
+CENTERS_HZ = (70e6, 6e9)
 
 
 class SimRadio:
-    """One radio on an air. Its clock reads `clock_offset` when the air's reads 0.
+    """One radio on an air. Its clock reads `clock_offset` when the air's reads 0, in the first epoch.
 
-    Time advances only when somebody receives; a burst that would start before that instant is late.
+    A new rate or frequency begins a new epoch, whose indices start at a multiple of EPOCH_LEN.
     """
 
-    def __init__(self, air: Air, port: int, config: RadioConfig, clock_offset: int = 0) -> None:
-        self._air, self._port, self._config, self._offset = air, port, config, clock_offset
+    def __init__(
+        self, air: Air, port: int, config: RadioConfig, front_end: FrontEnd, clock_offset: int = 0
+    ) -> None:
+        self._air, self._port, self._config, self._front_end = air, port, config, front_end
+        self._epoch, self._origin = 0, clock_offset  # index at which the air's time is 0
+        self._begin = clock_offset  # first index of the epoch
+        self._overflows = 0
         self._open = True
 
     @property
@@ -22,48 +45,110 @@ class SimRadio:
         return self._config
 
     def configure(self, **settings: float) -> RadioConfig:
-        """The simulated front end has unit gain at one rate and one frequency: other values are refused."""
+        """Rate and frequency may change; the front end has unit gain and no crystal correction."""
+        self._check_open()
         known = {field.name for field in fields(RadioConfig)}
         for name, value in settings.items():
             if name not in known:
                 raise RadioError(f"unknown radio setting {name!r}; known: {', '.join(sorted(known))}")
-            if value != getattr(self._config, name):
+            limits = {"sample_rate_hz": RATES_HZ, "center_hz": CENTERS_HZ}.get(name)
+            if limits and not limits[0] <= value <= limits[1]:
+                raise RadioError(
+                    f"simulated radio {self._port}: {name} must be in [{limits[0]:g}, {limits[1]:g}], "
+                    f"asked for {value:g}"
+                )
+            if not limits and value != getattr(self._config, name):
                 raise RadioError(
                     f"simulated radio {self._port}: {name} is fixed at {getattr(self._config, name)}, asked for {value}"
                 )
-        self._config = replace(self._config, **settings)
+        config = replace(self._config, **settings)
+        if self._band(config) != self._band(self._config):
+            self._config = config
+            self._epoch += 1
+            self._origin = self._epoch * EPOCH_LEN
+            self._begin = self._origin + self._air.index(self._band(config))
         return self._config
 
     def status(self) -> RadioStatus:
-        """A simulated radio never changes epoch."""
-        return RadioStatus(epoch=0, serial=f"sim-{self._port}", firmware="airmeta simulated radio")
+        """overflows: receptions that saturated the converter."""
+        return RadioStatus(
+            epoch=self._epoch,
+            serial=f"sim-{self._port}",
+            firmware="airmeta simulated radio",
+            overflows=self._overflows,
+        )
 
     def now(self) -> int:
         """Earliest index that can still be scheduled."""
-        return self._air.now + self._offset
+        return self._air.earliest(self._port, self._band(self._config)) + self._origin
 
     def transmit(self, samples: Samples, at: int) -> None:
-        """Raises LateError, FullScaleError, RadioError for overlapping bursts or a closed radio."""
+        """Raises LateError, EpochError, FullScaleError; RadioError for overlapping bursts or a closed radio."""
         self._check_open()
+        check_full_scale(samples)
+        self._check_epoch(at)
         if at < self.now():
             raise LateError(
                 f"simulated radio {self._port}: burst at {at} is late, the clock reads {self.now()}"
             )
-        self._air.transmit(self._port, samples, at - self._offset)
+        self._air.transmit(self._port, self._band(self._config), samples, at - self._origin)
 
     def receive(self, at: int, num_samples: int, deadline_s: float) -> Samples:
-        """Virtual time passes as far as it must, so the deadline is always met."""
+        """Virtual time passes to the last sample, or by `deadline_s`: then TimeoutError.
+
+        FullScaleError if the converter saturated: what it gave is not what arrived. Time has passed all the same, and
+        other receptions are not affected.
+        """
         self._check_open()
-        if at < self._offset:
+        self._check_epoch(at)
+        if at < self._begin:
             raise RadioError(
-                f"simulated radio {self._port}: index {at} lies before the epoch's start {self._offset}"
+                f"simulated radio {self._port}: index {at} lies before the epoch's start {self._begin}"
             )
-        return self._air.receive(at - self._offset, num_samples)
+        if not self._air.keeps_time(self._port):
+            raise RadioError(
+                f"simulated radio {self._port} transmits on a free clock and cannot receive; "
+                "receive at a port below 0, or set the clock to shared"
+            )
+        band = self._band(self._config)
+        start = at - self._origin
+        latest = self._air.now + Fraction(deadline_s).limit_denominator(10**9)  # 0.002 s as written
+        end = Fraction(start + num_samples) / Fraction(band.sample_rate_hz)
+        if end > latest:
+            self._air.advance(latest)
+            raise TimeoutError(
+                f"simulated radio {self._port}: the samples end {float(end - latest):.3g} s after the deadline "
+                f"of {deadline_s:g} s"
+            )
+        arriving = self._air.receive(self._port, band, start, num_samples)
+        heard, num_saturated = self._front_end.receive(arriving, start)
+        if num_saturated:
+            self._overflows += 1
+            raise FullScaleError(
+                f"simulated radio {self._port}: {num_saturated} of {num_samples} samples from {at} exceed the "
+                f"converter's full scale of {self._front_end.full_scale:.3g}; raise link.backoff_db or "
+                "adc_full_scale_db"
+            )
+        return heard
 
     def close(self) -> None:
-        """Bursts already on the air fade out; nothing new leaves."""
-        self._open = False
+        """Stop transmitting, whatever happened before; twice is as good as once."""
+        if self._open:
+            self._open = False
+            self._air.silence(self._port)
+
+    def _band(self, config: RadioConfig) -> Band:
+        return Band(config.sample_rate_hz, config.center_hz)
 
     def _check_open(self) -> None:
         if not self._open:
             raise RadioError(f"simulated radio {self._port} is closed")
+
+    def _check_epoch(self, at: int) -> None:
+        """Indices of the first epoch may be below 0, where a clock offset puts them."""
+        epoch = max(at // EPOCH_LEN, 0)
+        if epoch != self._epoch:
+            raise EpochError(
+                f"simulated radio {self._port}: index {at} belongs to epoch {epoch}, this is epoch {self._epoch}; "
+                "ask now() and sound again"
+            )

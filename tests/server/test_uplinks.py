@@ -15,6 +15,8 @@ from server.receiver import RadioUplink, num_channel_taps, window_lead
 from sim_backend.air import Air
 from sim_backend.channel import BlockChannel
 from sim_backend.elements import BlockElements, ElementTruth
+from sim_backend.front_end import FrontEnd
+from sim_backend.medium import BlockMedium
 from sim_backend.radio import SimRadio
 from sim_backend.symbol import SymbolUplink
 
@@ -40,13 +42,14 @@ def turn(slot, device):
 class Link:
     """A waveform uplink with everything that a test wants to know of it."""
 
-    def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, schedule=SCHEDULE, **air):
-        self.channel = BlockChannel(Fading(law=law), AirConfig(**air), seed, schedule.round_len)
+    def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, schedule=SCHEDULE, **profile):
+        self.channel = BlockChannel(Fading(law=law), AirConfig(**profile), seed, schedule.round_len)
         self.noise_variance = 10 ** (-snr_db / 10)
-        medium = Air(self.channel, self.noise_variance * LEVEL**2, seed, 4_000_000)
+        air = Air(BlockMedium(self.channel), memory_s=1.0)
         config = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
-        self.transmitters = {d: SimRadio(medium, d, config) for d in range(6)}
-        receiver = SimRadio(medium, -1, config, clock_offset)
+        self.transmitters = {d: SimRadio(air, d, config, FrontEnd(seed, d)) for d in range(6)}
+        front_end = FrontEnd(seed, -1, noise_variance=self.noise_variance * LEVEL**2)
+        receiver = SimRadio(air, -1, config, front_end, clock_offset)
         self.uplink = RadioUplink(receiver, self.transmitters, schedule, 15.0, 915e6)
         self.truth = ElementTruth(BlockElements(self.channel, OFDM))
 

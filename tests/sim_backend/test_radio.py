@@ -1,4 +1,4 @@
-"""The contract of a Radio, held by stations on one ether."""
+"""The contract of a Radio, held by stations on one air."""
 
 from itertools import pairwise
 
@@ -8,25 +8,25 @@ import pytest
 from radio.air_config import AirConfig, Fading
 from radio.interface import EpochError, FullScaleError, LateError, OverrunError, RadioConfig, RadioError
 from radio.scenarios import SCENARIOS
+from sim_backend.air import Air
 from sim_backend.bands import Band
 from sim_backend.channel import BlockChannel
-from sim_backend.ether import Ether
 from sim_backend.front_end import draw_front_end
 from sim_backend.medium import BlockMedium, PathMedium
-from sim_backend.station import EPOCH_LEN, Station
+from sim_backend.radio import EPOCH_LEN, SimRadio
 
 pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
 CONFIG = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
 
 
-def make_ether(name="identity", seed=1, memory_s=0.05, **changes):
-    return Ether(PathMedium(SCENARIOS[name].changed(**changes), seed), memory_s)
+def make_air(name="identity", seed=1, memory_s=0.05, **changes):
+    return Air(PathMedium(SCENARIOS[name].changed(**changes), seed), memory_s)
 
 
-def station(ether, port, name="identity", noise_variance=0.0, clock_offset=0, config=CONFIG, **changes):
+def make_radio(air, port, name="identity", noise_variance=0.0, clock_offset=0, config=CONFIG, **changes):
     impairments = SCENARIOS[name].changed(**changes)
     front_end = draw_front_end(impairments, 1, port, config.sample_rate_hz, noise_variance, 0.01)
-    return Station(ether, port, config, front_end, clock_offset)
+    return SimRadio(air, port, config, front_end, clock_offset)
 
 
 def burst(rng, count, level=0.1):
@@ -34,8 +34,8 @@ def burst(rng, count, level=0.1):
 
 
 def test_a_burst_starts_at_its_index_on_each_radios_own_clock(rng):
-    ether = make_ether()
-    receiver, transmitter = station(ether, -1, clock_offset=123), station(ether, 0, clock_offset=-40)
+    air = make_air()
+    receiver, transmitter = make_radio(air, -1, clock_offset=123), make_radio(air, 0, clock_offset=-40)
     sent = burst(rng, 50)
     transmitter.transmit(sent, at=360)
     np.testing.assert_array_equal(receiver.receive(523, 50, 1.0), sent)
@@ -44,8 +44,8 @@ def test_a_burst_starts_at_its_index_on_each_radios_own_clock(rng):
 
 def test_a_late_burst_is_refused_and_the_earliest_is_heard_whole(rng):
     for name in SCENARIOS:
-        ether = make_ether(name)
-        receiver, transmitter = station(ether, -1), station(ether, 0)
+        air = make_air(name)
+        receiver, transmitter = make_radio(air, -1), make_radio(air, 0)
         before = receiver.receive(0, 40_000, 1.0)
         with pytest.raises(LateError, match=f"is late, the clock reads {transmitter.now()}"):
             transmitter.transmit(burst(rng, 100), transmitter.now() - 1)
@@ -55,8 +55,8 @@ def test_a_late_burst_is_refused_and_the_earliest_is_heard_whole(rng):
 
 
 def test_the_past_can_be_asked_for_as_far_as_the_ring_reaches(rng):
-    ether = make_ether("harsh", memory_s=0.01)
-    receiver, transmitter = station(ether, -1, "harsh", 1e-4), station(ether, 0)
+    air = make_air("harsh", memory_s=0.01)
+    receiver, transmitter = make_radio(air, -1, "harsh", 1e-4), make_radio(air, 0)
     transmitter.transmit(burst(rng, 3000), transmitter.now() + 500)
     first = receiver.receive(0, 5000, 1.0)
     receiver.receive(40_000, 2000, 1.0)
@@ -69,10 +69,10 @@ def test_bursts_in_one_reception_or_in_many_are_the_same_samples(rng):
     sent = burst(rng, 9000)
     heard = []
     for cuts in ((0, 12_000), (0, 700, 4100, 4101, 12_000)):
-        ether = make_ether("harsh")
-        receiver = station(ether, -1, "harsh", 1e-4)
+        air = make_air("harsh")
+        receiver = make_radio(air, -1, "harsh", 1e-4)
         for port in range(2):
-            radio = station(ether, port)
+            radio = make_radio(air, port)
             radio.transmit(sent, radio.now() + 1000 + port)
         pieces = [receiver.receive(first, last - first, 1.0) for first, last in pairwise(cuts)]
         heard.append(np.concatenate(pieces))
@@ -80,8 +80,8 @@ def test_bursts_in_one_reception_or_in_many_are_the_same_samples(rng):
 
 
 def test_overlapping_bursts_of_one_radio_are_refused_those_of_two_add_up(rng):
-    ether = make_ether()
-    receiver, one, two = station(ether, -1), station(ether, 0), station(ether, 1)
+    air = make_air()
+    receiver, one, two = make_radio(air, -1), make_radio(air, 0), make_radio(air, 1)
     sent = burst(rng, 200)
     one.transmit(sent, 500)
     with pytest.raises(RadioError, match="burst of radio 0 at 650 overlaps its burst at 500"):
@@ -92,8 +92,8 @@ def test_overlapping_bursts_of_one_radio_are_refused_those_of_two_add_up(rng):
 
 
 def test_several_receivers_hear_one_burst_each_through_its_own_path(rng):
-    ether = make_ether("indoor")
-    transmitter, receivers = station(ether, 0), [station(ether, port) for port in (-1, -2, 4)]
+    air = make_air("indoor")
+    transmitter, receivers = make_radio(air, 0), [make_radio(air, port) for port in (-1, -2, 4)]
     transmitter.transmit(burst(rng, 2000), transmitter.now())
     heard = np.array([receiver.receive(0, 2500, 1.0) for receiver in receivers])
     assert (np.mean(np.abs(heard) ** 2, axis=1) > 1e-4).all()
@@ -102,10 +102,10 @@ def test_several_receivers_hear_one_burst_each_through_its_own_path(rng):
 
 
 def test_a_receiver_hears_only_its_band(rng):
-    ether = make_ether()
-    transmitter = station(ether, 0)
-    far = station(ether, -1, config=RadioConfig(sample_rate_hz=4e6, center_hz=919e6))
-    near = station(ether, -2, config=RadioConfig(sample_rate_hz=2e6, center_hz=915e6))
+    air = make_air()
+    transmitter = make_radio(air, 0)
+    far = make_radio(air, -1, config=RadioConfig(sample_rate_hz=4e6, center_hz=919e6))
+    near = make_radio(air, -2, config=RadioConfig(sample_rate_hz=2e6, center_hz=915e6))
     tone = (0.5 * np.exp(2j * np.pi * 0.1 * np.arange(4000))).astype(np.complex64)  # at 915.4 MHz
     transmitter.transmit(tone, 1000)
     assert not far.receive(0, 8000, 1.0).any()
@@ -115,8 +115,8 @@ def test_a_receiver_hears_only_its_band(rng):
 
 
 def test_a_deadline_before_the_last_sample_is_a_timeout(rng):
-    ether = make_ether()
-    receiver = station(ether, -1)
+    air = make_air()
+    receiver = make_radio(air, -1)
     with pytest.raises(TimeoutError, match=r"end 0\.0005 s after the deadline of 0\.002 s"):
         receiver.receive(0, 10_000, 0.002)
     assert receiver.now() == 8000  # that time has passed
@@ -125,8 +125,8 @@ def test_a_deadline_before_the_last_sample_is_a_timeout(rng):
 
 
 def test_a_new_rate_or_frequency_begins_an_epoch_and_old_indices_are_refused(rng):
-    ether = make_ether()
-    receiver, transmitter = station(ether, -1), station(ether, 0)
+    air = make_air()
+    receiver, transmitter = make_radio(air, -1), make_radio(air, 0)
     receiver.receive(0, 4000, 1.0)
     old = transmitter.now()
     assert transmitter.configure(sample_rate_hz=4e6).sample_rate_hz == 4e6
@@ -149,7 +149,7 @@ def test_a_new_rate_or_frequency_begins_an_epoch_and_old_indices_are_refused(rng
 
 
 def test_settings_that_a_simulated_radio_cannot_have_are_refused():
-    radio = station(make_ether(), 3)
+    radio = make_radio(make_air(), 3)
     with pytest.raises(RadioError, match="unknown radio setting 'volume'; known: center_hz, rx_gain_db"):
         radio.configure(volume=11)
     with pytest.raises(
@@ -163,9 +163,9 @@ def test_settings_that_a_simulated_radio_cannot_have_are_refused():
 
 
 def test_over_full_scale_is_refused_at_the_transmitter_and_raised_at_the_receiver(rng):
-    ether = make_ether()
-    receiver = station(ether, -1, adc_bits=12, adc_full_scale_db=0.0)
-    radios = [station(ether, port) for port in range(2)]
+    air = make_air()
+    receiver = make_radio(air, -1, adc_bits=12, adc_full_scale_db=0.0)
+    radios = [make_radio(air, port) for port in range(2)]
     with pytest.raises(FullScaleError, match=r"peak 1.50"):
         radios[0].transmit(np.array([1.5], np.complex64), 10)
     for radio in radios:
@@ -179,8 +179,8 @@ def test_over_full_scale_is_refused_at_the_transmitter_and_raised_at_the_receive
 
 
 def test_closing_ends_bursts_that_are_on_the_air_whatever_happened_before(rng):
-    ether = make_ether()
-    receiver, transmitter = station(ether, -1), station(ether, 0)
+    air = make_air()
+    receiver, transmitter = make_radio(air, -1), make_radio(air, 0)
     sent = burst(rng, 1000)
     transmitter.transmit(sent, 100)
     transmitter.transmit(sent, 5000)
@@ -201,8 +201,8 @@ def test_closing_ends_bursts_that_are_on_the_air_whatever_happened_before(rng):
 
 def test_a_radio_on_a_free_clock_counts_its_own_samples_and_cannot_receive(rng):
     medium = PathMedium(SCENARIOS["free"], 1)
-    ether = Ether(medium, 0.05)
-    receiver, transmitter = station(ether, -1), station(ether, 0)
+    air = Air(medium, 0.05)
+    receiver, transmitter = make_radio(air, -1), make_radio(air, 0)
     receiver.receive(400_000_000, 100, 200.0)
     slip = transmitter.now() - receiver.now()
     crystal = medium.path(0, -1, Band(4e6, 915e6)).crystal
@@ -215,8 +215,8 @@ def test_block_flat_gains_are_a_medium_too(rng):
     channel = BlockChannel(
         Fading(law="rayleigh"), AirConfig(tap_delays_samples=(0, 2), tap_powers_db=(0, -3)), 4, 100_000
     )
-    ether = Ether(BlockMedium(channel), 0.05)
-    receiver, transmitter = station(ether, -1), station(ether, 5)
+    air = Air(BlockMedium(channel), 0.05)
+    receiver, transmitter = make_radio(air, -1), make_radio(air, 5)
     sent = burst(rng, 300)
     transmitter.transmit(sent, 1000)
     expected = np.convolve(channel.gain(5, 0) * channel.taps(5), sent)
