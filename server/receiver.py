@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calibration.acquire import acquire
+from calibration.acquisition import Detector, detect
 from calibration.channel import estimate_channels
 from calibration.ladder import climb_frequency
+from calibration.single_path import estimate_path
 from calibration.timing import estimate_timing
 from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.channel_state import ChannelState
@@ -20,6 +21,7 @@ from radio.sounding import AcquisitionSlot, SoundingSlot, separate
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
+MARGIN = 32  # samples on either side of a preamble that its estimate needs
 DEADLINE_S = 10.0
 
 
@@ -151,16 +153,23 @@ class RadioUplink:
         ofdm, rate_hz = self._ofdm, self._ofdm.sample_rate_hz
         corrections = {}
         for turn, device in enumerate(slot.devices):
-            heard = self._receive(slot.start_index + turn * slot.turn_len, slot.turn_len)
-            found = acquire(heard, preamble(ofdm, device_identity(device)), rate_hz, self._max_cfo_hz)
-            if found.detected:
-                received = slot.start_index + turn * slot.turn_len + found.start
-                corrections[device] = Correction(
-                    delay_samples=received - slot.turn_index(device, ofdm),
-                    cfo_hz=found.cfo_hz,
-                    drift=-found.cfo_hz / self._center_hz,
-                    reference_index=slot.turn_index(device, ofdm),
-                )
+            turn_index = slot.start_index + turn * slot.turn_len
+            heard = self._receive(turn_index, slot.turn_len)
+            reference = preamble(ofdm, device_identity(device))
+            found = detect(
+                heard, Detector(reference=reference, sample_rate_hz=rate_hz, max_cfo_hz=self._max_cfo_hz)
+            )
+            if not found.detected:
+                continue
+            first = max(found.start_index - MARGIN, 0)
+            window = heard[first : found.start_index + len(reference) + MARGIN]
+            path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
+            corrections[device] = Correction(
+                delay_samples=turn_index + first + path.delay_samples - slot.turn_index(device, ofdm),
+                cfo_hz=path.cfo_hz,
+                drift=-path.cfo_hz / self._center_hz,
+                reference_index=slot.turn_index(device, ofdm),
+            )
         if not corrections:
             raise SyncError(
                 f"round {slot.round}: none of {len(slot.devices)} devices was heard in its turn; check the receiver's "

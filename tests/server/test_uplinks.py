@@ -108,7 +108,9 @@ def test_acquired_one_by_one_devices_arrive_aligned_too(clock_offset, rng):
     plan, reception = link.collect(slot, sounding, sent)
     expected = sum(np.resize(np.abs(link.truth.gains(plan, d)), NUM_ELEMENTS) * sent[d] for d in devices)
     error = np.sum(np.abs(reception.amplitudes - expected) ** 2) / NUM_ELEMENTS
-    assert error < 1.6 * link.noise_variance
+    assert (
+        error < 2.0 * link.noise_variance
+    )  # the sounding's own error, and a carrier known to a tenth of a hertz
 
 
 def test_a_device_that_is_not_heard_in_its_turn_sits_out():
