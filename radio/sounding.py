@@ -81,17 +81,19 @@ def covered_pilots(slot: SoundingSlot, device: int, num_active: int) -> NDArray[
 
 
 def sounding_bursts(slot: SoundingSlot, device: int, ofdm: OfdmConfig) -> tuple[Burst, ...]:
-    """What `device` sends in the slot, corrected, unit amplitude per subcarrier: preamble and first block, then
-    a burst for each further block."""
+    """What `device` sends in the slot, corrected, unit amplitude per subcarrier: preamble and first block, then the
+    others. Blocks without silence between them are one burst: a clock that drifts would make two of them overlap."""
     correction = slot.correction(device)
     pilots = covered_pilots(slot, device, ofdm.num_active)
     head = preamble(ofdm, device_identity(device))
+    runs = [block for block, gap in enumerate(slot.block_gaps) if block == 0 or gap > 0]
     bursts = []
-    for block in range(len(slot.block_gaps)):
-        before = head if block == 0 else head[:0]
-        arrival = slot.block_index(block, ofdm) - len(before)
-        delays = symbol_delays(correction, arrival, len(before), len(pilots), ofdm)
-        samples = np.concatenate([before, modulate(pilots * delay_on_subcarriers(ofdm, delays), ofdm)])
+    for first, following in zip(runs, [*runs[1:], len(slot.block_gaps)], strict=True):
+        before = head if first == 0 else head[:0]
+        symbols = np.tile(pilots, (following - first, 1))
+        arrival = slot.block_index(first, ofdm) - len(before)
+        delays = symbol_delays(correction, arrival, len(before), len(symbols), ofdm)
+        samples = np.concatenate([before, modulate(symbols * delay_on_subcarriers(ofdm, delays), ofdm)])
         departure = correction.departure(arrival)
         bursts.append(Burst(turn_back(samples, correction, departure, ofdm.sample_rate_hz), departure))
     return tuple(bursts)

@@ -52,9 +52,9 @@ def test_every_block_of_a_slot_sees_the_same_channel(clock):
     slot = SoundingSlot(round=0, devices=(0, 1), start_index=10_000, block_gaps=(0, 0, 20),
                         corrections={0: correction_of(clock, reference)})  # fmt: skip
     bursts = sounding_bursts(slot, 0, OFDM)
-    assert len(bursts) == 3
+    assert len(bursts) == 2  # the first two blocks follow each other without a gap
     gains = []
-    for block, burst in enumerate(bursts):
+    for block, burst in enumerate((bursts[0], bursts[0], bursts[1])):
         indices = slot.block_index(block, OFDM) - LEAD + np.arange(2 * OFDM.symbol_len)
         heard = receive(burst, indices, reference=reference, sample_rate_hz=RATE_HZ, **clock)
         gains.append(separate(heard.astype(np.complex64), slot, OFDM)[0])
