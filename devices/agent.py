@@ -107,7 +107,7 @@ class Agent:
             )
         update = combine(self.memory, delta)
         self._round = _Round(request.round, delta, update)
-        return messages.Trained(float(np.dot(update, update)))
+        return messages.Trained(float(np.dot(update, update)), update)
 
     def _sounding(self, slot: Slot) -> tuple[Burst, ...]:
         if self.settings.waveform is None:
@@ -137,7 +137,7 @@ class Agent:
             ofdm, level = self.settings.waveform
             emitted = modulate_frame(amplitudes, self._channel(current), plan.start_index, level, ofdm)
             check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
-        return messages.Sent((emitted,), amplitudes, current.sent, current.update)
+        return messages.Sent((emitted,), amplitudes, current.sent)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:

@@ -99,9 +99,10 @@ class Train:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The update is ready and stays on the device; here is its squared norm."""
+    """The update (memory + change) is ready: its squared norm, and itself for judging the round."""
 
     update_norm2: float
+    update: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,11 @@ class Transmit:
 @dataclass(frozen=True, eq=False)
 class Sent:
     """What was put on the air (bursts, or amplitudes at index 0 where no waveform is involved, or nothing where the
-    device has a radio), and for judging the round: amplitudes, what they stand for, what was to be sent."""
+    device has a radio), and for judging the round: amplitudes, and what they stand for."""
 
     emitted: tuple[Burst, ...]
     amplitudes: NDArray[np.complexfloating] | None = None
     sent: NDArray[np.floating] | None = None
-    update: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,15 @@ class Sounding:
     """Outcome of a sounding slot: channels per device, and how far each estimate can be trusted.
 
     error_variances: mean squared error expected of each device's gains, 0 where the truth was given.
-    payload_index: when the payload frame is to arrive.
+    payload_index: when the payload frame is to arrive. measured_at_s: instant at which the gains hold, on the
+        receiver's nominal clock.
     """
 
     channels: dict[int, ChannelState]
     noise_variance: float
     error_variances: dict[int, float]
     payload_index: int
+    measured_at_s: float = 0.0
     overhead_elements: int = 0
     airtime_s: float = 0.0
 
@@ -63,7 +65,8 @@ class Reception:
     """The superposed payload. amplitudes: (num_elements,) complex; noise_variance: E|n|^2 of each.
 
     quality: in [0, 1], normalised correlation with the frame's preamble; 1 where no waveform is involved.
-    samples: the received frame, kept for figures, where a waveform is involved.
+    samples: the received frame from `start_index` of the receiver's clock, where a waveform is involved; kept for
+        figures and for judging.
     """
 
     amplitudes: NDArray[np.complexfloating]
@@ -72,6 +75,7 @@ class Reception:
     overhead_elements: int = 0
     airtime_s: float = 0.0
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
+    start_index: int = 0
 
 
 class Scheme(Protocol):
@@ -121,5 +125,18 @@ class Truth(Protocol):
     """What only a simulation knows; used to judge a round, never to run it."""
 
     def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
-        """(num_active,) or (1,) true gains of a device at payload time, in the sense of ChannelState."""
+        """(num_elements,) true gains of a device at payload time."""
+        ...
+
+    def disturbances(
+        self,
+        plan: Plan,
+        unturned: Mapping[int, NDArray[np.complexfloating]],
+        sounding: Sounding,
+        reception: Reception,
+    ) -> dict[str, float]:
+        """Parts of the energy of what separates the received amplitudes from the perfect superposition, by cause.
+
+        unturned: what each device sent, before it compensated its phase; (num_elements,) each.
+        """
         ...

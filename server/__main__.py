@@ -250,6 +250,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     """The uplink of an experiment over the simulated air."""
     from sim_backend.air import Air
     from sim_backend.channel import BlockChannel
+    from sim_backend.dissection import AirTruth
     from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
     from sim_backend.front_end import FrontEnd, draw_front_end
     from sim_backend.medium import BlockMedium, Medium, PathMedium
@@ -292,7 +293,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     uplink_over_radios = RadioUplink(
         receiver, transmitters, schedule, link.backoff_db, radio.center_hz, radio.crystal_ppm
     )
-    return Link(uplink_over_radios, ElementTruth(elements), mean_gain, radios)
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from server import figures, link_figures
+from server.budget_figure import budget_figure
 from server.run_reader import ROUNDING_DB, ArmRun
 
 Arms = Sequence[ArmRun]
@@ -66,6 +67,17 @@ def _air(arms: Arms) -> str:
     )
 
 
+def _budget(arms: Arms) -> str:
+    return (
+        "Mean over rounds of the error against the mean of all that devices had to say, in parts that add up to it. "
+        "Sparsification: what devices kept back for later rounds, or for having sat out. Estimator: what sparse "
+        "recovery misses without noise and with equal gains. Fading mismatch: gains that differ where only phases are "
+        "compensated. Phase and timing: what the sounding got wrong. Ageing: what channel and clocks did since. "
+        "Hardware: converters, images, leakage, phase noise. A part shares equally in whatever it has in common with "
+        "another; one that cancels others can be negative and is not drawn."
+    )
+
+
 def _amplitudes(arms: Arms) -> str:
     return (
         "Where the received payload amplitudes of one frame, the latest one kept, lie in the complex plane; darker "
@@ -105,6 +117,7 @@ PLOTS = (
     Plot("meta_gradient", "Progress of meta-training", figures.gradient_figure, _gradient),
     Plot("nmse", "Error of the estimate", partial(figures.error_figure, errors=DECODED), _decoded),
     Plot("nmse_air", "The air's part of the error", partial(figures.error_figure, errors=AIR), _air),
+    Plot("error_budget", "Where the error comes from", budget_figure, _budget),
     Plot("amplitudes", "Amplitudes of one frame", link_figures.amplitude_figure, _amplitudes),
     Plot("spectrum", "Spectrum of one frame", link_figures.spectrum_figure, _spectrum),
     Plot("gains", "Channel gains", link_figures.gain_figure, _gains),

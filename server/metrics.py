@@ -33,22 +33,36 @@ def mean_vector(vectors: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     return total / len(vectors)
 
 
-def perfect_superposition(
-    plan: Plan,
-    amplitudes: Mapping[int, NDArray[np.complexfloating]],
-    told: Mapping[int, ChannelState],
-    truth: Truth,
-) -> NDArray[np.complex128]:
-    """y0 = sum_i |h_ij| x_ij: true gains at payload time, perfect phase, no noise; (num_elements,).
+def unturn(
+    plan: Plan, amplitudes: Mapping[int, NDArray[np.complexfloating]], told: Mapping[int, ChannelState]
+) -> dict[int, NDArray[np.complex128]]:
+    """What each device transmitted, turned back by the phases it was told; (num_elements,) each.
 
-    amplitudes: what each device transmitted, turned back by the phases it was told, so that a coherent scheme's
-    payload is summed as if its compensation had been perfect.
+    A coherent scheme's payload can then be summed as if its compensation had been perfect.
     """
+    return {
+        device: told[device].compensation(plan.num_elements).conj() * amplitudes[device]
+        for device in plan.devices
+    }
+
+
+def perfect_superposition(
+    plan: Plan, unturned: Mapping[int, NDArray[np.complexfloating]], truth: Truth
+) -> NDArray[np.complex128]:
+    """y0 = sum_i |h_ij| x_ij: true gains at payload time, perfect phase, no noise; (num_elements,)."""
     total = np.zeros(plan.num_elements, dtype=np.complex128)
     for device in plan.devices:
-        magnitude = np.resize(np.abs(truth.gains(plan, device)), plan.num_elements)
-        unturned = told[device].compensation(plan.num_elements).conj() * amplitudes[device]
-        total += magnitude * unturned
+        total += np.abs(truth.gains(plan, device)) * unturned[device]
+    return total
+
+
+def even_superposition(
+    plan: Plan, unturned: Mapping[int, NDArray[np.complexfloating]]
+) -> NDArray[np.complex128]:
+    """The perfect superposition if every gain were the mean one; (num_elements,)."""
+    total = np.zeros(plan.num_elements, dtype=np.complex128)
+    for device in plan.devices:
+        total += plan.mean_gain * unturned[device]
     return total
 
 

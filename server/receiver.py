@@ -72,7 +72,8 @@ class RadioUplink:
         """Receive a frame where the sounding put it, check that it is there, demodulate. Raises SyncError."""
         ofdm = self._ofdm
         self._transmit(sent)
-        samples = self._receive(plan.start_index + self._offset, frame_len(plan.num_elements, ofdm))
+        start_index = plan.start_index + self._offset
+        samples = self._receive(start_index, frame_len(plan.num_elements, ofdm))
         head = samples[: preamble_len(ofdm) + 2 * window_lead(ofdm)]
         found = estimate_timing(head, [preamble(ofdm)])
         if not found.detected:
@@ -88,6 +89,7 @@ class RadioUplink:
             overhead_elements=REPETITIONS * ofdm.num_active,
             airtime_s=len(samples) / ofdm.sample_rate_hz,
             samples=samples,
+            start_index=start_index,
         )
 
     def _sound(self, slot: SoundingSlot) -> Sounding:
@@ -128,6 +130,7 @@ class RadioUplink:
             noise_variance=self._noise_variance,
             error_variances=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
             payload_index=self._schedule.payload_index(slot),
+            measured_at_s=middles_s[-1],
             overhead_elements=(REPETITIONS + num_blocks * len(slot.devices)) * ofdm.num_active,
             airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,
         )

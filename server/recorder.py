@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from server.checkpoint import write_whole
 from server.config import Arm, Experiment, to_tables, to_toml
+from server.error_budget import PARTS
 from server.metrics import mean_db
 
 Record = dict[str, Any]
@@ -157,11 +158,18 @@ def summarise(
         "nmse_full_db": error_db("nmse_full"),
         "nmse_air_db": error_db("nmse_air"),
         "nmse_amplitude_db": error_db("nmse_amplitude"),
+        "error_budget_db": budget_db(done),
         "channel_uses": total("channel_uses"),
         "overhead_uses": total("overhead_uses"),
         "airtime_s": total("airtime_s"),
         "transmit_energy": total("transmit_energy"),
     }
+
+
+def budget_db(done: list[Record]) -> dict[str, float | None]:
+    """Parts of `nmse_full_db` by name, each the linear mean over rounds; empty where the truth is not known."""
+    budgets = [record["error_budget"] for record in done if record.get("error_budget")]
+    return {part: mean_db([budget[part] for budget in budgets]) for part in PARTS} if budgets else {}
 
 
 def gnuradio_version() -> str | None:

@@ -17,7 +17,15 @@ from radio.interface import RadioError
 from radio.seeds import Use, stream
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
 from server.config import Experiment
-from server.metrics import mean_vector, perfect_superposition, relative_error, summarise_scores
+from server.error_budget import Estimates, error_budget
+from server.metrics import (
+    even_superposition,
+    mean_vector,
+    perfect_superposition,
+    relative_error,
+    summarise_scores,
+    unturn,
+)
 
 Record = dict[str, Any]
 Parameters = NDArray[np.float32]
@@ -60,12 +68,13 @@ class Rounds:
         """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge."""
         active = draw_active(self.experiment, index)
         record: Record = {"round": index, "active": list(active), "failures": []}
-        trained: list[int] = []
+        trained: dict[int, messages.Trained] = {}
         delivered: tuple[int, ...] = ()
         try:
             trained = self._train(index, theta, active, record)
             payload = self._carry(index, theta, tuple(trained), record)
-            estimate = self._decode_and_judge(payload, record)
+            updates = [reply.update for reply in trained.values() if reply.update is not None]
+            estimate = self._decode_and_judge(payload, updates, record)
             delivered = payload.plan.devices
             return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
         except (RoundFailed, SyncError, RadioError) as error:
@@ -128,12 +137,14 @@ class Rounds:
         """Inverse of `save_memories`."""
         self._demand({device: messages.Memory(values) for device, values in memories.items()})
 
-    def _train(self, index: int, theta: Parameters, active: tuple[int, ...], record: Record) -> list[int]:
+    def _train(
+        self, index: int, theta: Parameters, active: tuple[int, ...], record: Record
+    ) -> dict[int, messages.Trained]:
         inner_rate, outer_rate = learning_rates(self.experiment, index)
         request = messages.Train(index, theta, inner_rate, outer_rate)
         replies = self._ask(dict.fromkeys(active, request), record)
         record["inner_rate"], record["outer_rate"] = inner_rate, outer_rate
-        return list(replies)
+        return {d: reply for d, reply in replies.items() if isinstance(reply, messages.Trained)}
 
     def _carry(self, index: int, theta: Parameters, trained: tuple[int, ...], record: Record) -> _Payload:
         self._need_quorum(trained, "could train", record)
@@ -180,25 +191,28 @@ class Rounds:
             outcome = self.uplink.sound(slot, pilots)
         return outcome
 
-    def _decode_and_judge(self, payload: _Payload, record: Record) -> NDArray[np.floating]:
+    def _decode_and_judge(
+        self, payload: _Payload, updates: Sequence[Parameters], record: Record
+    ) -> NDArray[np.floating]:
+        """updates: memory + change of every active device, where they are disclosed."""
         plan, sounding, sent, reception = payload
-        disclosed = all(reply.amplitudes is not None for reply in sent.values())
-        if self.truth is None or not disclosed:
-            return self._finite(self.scheme.decode(reception, plan))
         amplitudes = {d: reply.amplitudes for d, reply in sent.items() if reply.amplitudes is not None}
-        perfect = perfect_superposition(plan, amplitudes, sounding.channels, self.truth)
-        with ThreadPoolExecutor(
-            2, "decode"
-        ) as pool:  # the second decoding judges only; neither waits for the other
-            decoded = pool.submit(self.scheme.decode, reception, plan)
-            reference = pool.submit(self.scheme.decode, Reception(perfect, 0.0), plan)
-            estimate, reference_estimate = self._finite(decoded.result()), reference.result()
+        if self.truth is None or len(amplitudes) < len(sent) or not updates:
+            return self._finite(self.scheme.decode(reception, plan))
+        unturned = unturn(plan, amplitudes, sounding.channels)
+        perfect = perfect_superposition(plan, unturned, self.truth)
+        received = [reception, Reception(perfect, 0.0), Reception(even_superposition(plan, unturned), 0.0)]
+        with ThreadPoolExecutor(2, "decode") as pool:  # the first is the round's; the others only judge it
+            decoding = [pool.submit(self.scheme.decode, each, plan) for each in received]
+            disturbances = self.truth.disturbances(plan, unturned, sounding, reception)
+            estimate, reference, even = (each.result() for each in decoding)
         mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
-        mean_update = mean_vector([reply.update for reply in sent.values() if reply.update is not None])
+        estimates = Estimates(mean_vector(updates), mean_sent, even, reference, self._finite(estimate))
         record["nmse"] = relative_error(estimate, mean_sent)
-        record["nmse_full"] = relative_error(estimate, mean_update)
-        record["nmse_air"] = relative_error(estimate, reference_estimate)
+        record["nmse_full"] = relative_error(estimate, estimates.update)
+        record["nmse_air"] = relative_error(estimate, reference)
         record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
+        record["error_budget"] = error_budget(estimates, disturbances)
         record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
         return estimate
 

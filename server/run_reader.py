@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from server.checkpoint import read_checkpoint
 from server.metrics import mean_db
-from server.recorder import CONFIG, FRAME, MANIFEST, SUMMARY, Record, read_rounds
+from server.recorder import CONFIG, FRAME, MANIFEST, SUMMARY, Record, budget_db, read_rounds
 
 ERRORS = ("nmse", "nmse_full", "nmse_air", "nmse_amplitude")
 TOTALS = ("channel_uses", "overhead_uses", "airtime_s", "transmit_energy")
@@ -66,6 +66,7 @@ class ArmRun:
             so_far["accuracy_untrained"] = self.untrained["accuracy_after"]
             so_far["accuracy_untrained_ci95"] = self.untrained["accuracy_after_ci95"]
         so_far |= {f"{key}_db": mean_db([record.get(key) for record in done]) for key in ERRORS}
+        so_far["error_budget_db"] = budget_db(done)
         so_far |= {key: math.fsum(record.get(key, 0) for record in done) for key in TOTALS if done}
         so_far |= {"rounds": len(self.rounds), "failed_rounds": len(self.rounds) - len(done)}
         return so_far | ({} if self.wall_s is None else {"wall_s": self.wall_s})

@@ -5,6 +5,7 @@
 Time is the receivers' own, starts at 0 and advances only when someone receives.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -67,12 +68,33 @@ class Air:
 
     def receive(self, port: int, band: Band, at: int, num_samples: int) -> Samples:
         """What arrives in [at, at + num_samples) in a band; time advances to the end of it."""
+        self._check_reach(band, at)
+        self.advance(Fraction(at + num_samples) / Fraction(band.sample_rate_hz))
+        total = np.zeros(num_samples, dtype=np.complex64)
+        for _, offset, samples in self._arriving(port, band, at, num_samples):
+            total[offset : offset + len(samples)] += samples
+        return total
+
+    def receive_apart(self, port: int, band: Band, at: int, num_samples: int) -> dict[int, Samples]:
+        """The summands of `receive`, one a sending radio; what no receiver can have, and a simulation can."""
+        self._check_reach(band, at)
+        apart: dict[int, Samples] = {}
+        for sender, offset, samples in self._arriving(port, band, at, num_samples):
+            total = apart.setdefault(sender, np.zeros(num_samples, dtype=np.complex64))
+            total[offset : offset + len(samples)] += samples
+        return apart
+
+    def _check_reach(self, band: Band, at: int) -> None:
         rate = Fraction(band.sample_rate_hz)
         if at < (self.now - self._memory) * rate:
             oldest = ceil((self.now - self._memory) * rate)
             raise OverrunError(f"samples from {at} are gone: the ring reaches back to {oldest}")
+
+    def _arriving(
+        self, port: int, band: Band, at: int, num_samples: int
+    ) -> Iterator[tuple[int, int, Samples]]:
+        """(sending port, offset into the reception, samples) of every burst that reaches into it, in fixed order."""
         end = at + num_samples
-        self.advance(Fraction(end) / rate)
         audible = []
         for on_air in self._bursts:
             sent = on_air.sent
@@ -85,13 +107,11 @@ class Air:
                 audible.append(on_air)
         audible.sort(key=lambda on_air: (on_air.sent.port, on_air.sent.start))
         self._carry(audible, port, band)
-        total = np.zeros(num_samples, dtype=np.complex64)
         for on_air in audible:
             start, samples = on_air.heard[port, band]
             first, last = max(at, start), min(end, start + len(samples))
             if first < last:
-                total[first - at : last - at] += samples[first - start : last - start]
-        return total
+                yield on_air.sent.port, first - at, samples[first - start : last - start]
 
     def advance(self, now: Fraction) -> None:
         """Let time pass, never back; forget what no receiver may ask for any more."""

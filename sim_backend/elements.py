@@ -1,14 +1,17 @@
 """True gains of a payload's resource elements: what the symbol uplink applies and a waveform round is judged by."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.correction import Correction
 from radio.frame import num_payload_symbols
 from radio.ofdm import OfdmConfig
 from radio.preamble import preamble_len
-from radio.uplink import Plan
+from radio.uplink import Plan, Reception, Sounding
 from sim_backend.bands import Band
 from sim_backend.channel import BlockChannel
 from sim_backend.medium import PathMedium
@@ -19,6 +22,13 @@ class ElementChannel(Protocol):
 
     def elements(self, device: int, start_index: int, num_elements: int) -> NDArray[np.complex128]:
         """(num_elements,) gains of the elements of a frame that arrives at `start_index`."""
+        ...
+
+    def turned(
+        self, device: int, plan: Plan, since_s: float, correction: Correction
+    ) -> NDArray[np.complex128]:
+        """(num_elements,) factors of magnitude 1: what path and clocks have turned each element by since an instant,
+        with what the device undoes of it."""
         ...
 
 
@@ -33,6 +43,12 @@ class BlockElements:
         response = self._channel.response(device, start_index // self._channel.block_len, self._ofdm)
         return np.resize(response, num_elements)
 
+    def turned(
+        self, device: int, plan: Plan, since_s: float, correction: Correction
+    ) -> NDArray[np.complex128]:
+        """Sounding and payload lie in one block."""
+        return np.ones(plan.num_elements, dtype=np.complex128)
+
 
 class PathElements:
     """Gains of drawn paths, each symbol's taken at its middle; the oscillators' turning is not in them."""
@@ -45,15 +61,35 @@ class PathElements:
 
     def elements(self, device: int, start_index: int, num_elements: int) -> NDArray[np.complex128]:
         """Fading goes on from symbol to symbol."""
+        path = self._medium.path(device, -1, self._band)
+        times_s = self._middles_s(start_index, num_elements)
+        return path.response(times_s, self._freqs_hz).ravel()[:num_elements]
+
+    def turned(
+        self, device: int, plan: Plan, since_s: float, correction: Correction
+    ) -> NDArray[np.complex128]:
+        """Fading, carrier offset and drift; phase noise counts as hardware."""
+        path = self._medium.path(device, -1, self._band)
+        times_s = np.append(self._middles_s(plan.start_index, plan.num_elements), since_s)
+        responses = path.response(times_s, self._freqs_hz)
+        faded = responses[:-1] * responses[-1].conj()
+        faded /= np.maximum(np.abs(faded), np.finfo(float).tiny)
+        steady = replace(path.crystal, jitter=None)
+        on_clock_s = times_s + steady.lead_s(times_s)  # of the device, the path's delay apart
+        phases = steady.phase(times_s) - 2.0 * np.pi * correction.cfo_hz * on_clock_s
+        turn = np.exp(1j * (phases[:-1] - phases[-1]))
+        return (faded * turn[:, None]).ravel()[: plan.num_elements]
+
+    def _middles_s(self, start_index: int, num_elements: int) -> NDArray[np.float64]:
+        """(num_symbols,) the instants at the middle of each payload symbol."""
         ofdm = self._ofdm
         first = start_index + preamble_len(ofdm) + ofdm.prefix_len + ofdm.fft_len / 2
         middles = first + ofdm.symbol_len * np.arange(num_payload_symbols(num_elements, ofdm))
-        path = self._medium.path(device, -1, self._band)
-        return path.response(middles / ofdm.sample_rate_hz, self._freqs_hz).ravel()[:num_elements]
+        return middles / ofdm.sample_rate_hz
 
 
 class ElementTruth:
-    """The true gains at payload time, for judging a simulated round."""
+    """The truth behind the symbol uplink, where noise is all that disturbs."""
 
     def __init__(self, channel: ElementChannel) -> None:
         self._channel = channel
@@ -61,3 +97,16 @@ class ElementTruth:
     def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
         """(num_elements,) complex."""
         return self._channel.elements(device, plan.start_index, plan.num_elements)
+
+    def disturbances(
+        self,
+        plan: Plan,
+        unturned: Mapping[int, NDArray[np.complexfloating]],
+        sounding: Sounding,
+        reception: Reception,
+    ) -> dict[str, float]:
+        """Noise."""
+        rest = reception.amplitudes.astype(np.complex128)
+        for device in plan.devices:
+            rest -= np.abs(self.gains(plan, device)) * unturned[device]
+        return {"noise": float(np.vdot(rest, rest).real)}

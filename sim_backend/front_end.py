@@ -36,11 +36,7 @@ class FrontEnd:
 
         A saturated sample lies at the limit, as in hardware; what to do about it is the caller's decision.
         """
-        heard = arriving + self.noise(at, len(arriving))
-        if self.interferer is not None:
-            heard += self.interferer.on_grid(at, len(arriving), 1.0).astype(np.complex64)
-        if self.impulses_per_block > 0.0:
-            heard += self.impulses(at, len(arriving))
+        heard = arriving + self.noise(at, len(arriving)) + self.interference(at, len(arriving))
         heard = mirror(heard, self.image, self.offset)
         if self.full_scale == np.inf:
             return heard, 0
@@ -64,6 +60,15 @@ class FrontEnd:
         offset = at - first * BLOCK
         noise = np.concatenate(drawn).view(np.complex64)[offset : offset + count]
         return noise * np.float32(np.sqrt(self.noise_variance / 2.0))
+
+    def interference(self, at: int, count: int) -> Samples:
+        """What others put on the air: the narrowband interferer and impulses."""
+        total = np.zeros(count, dtype=np.complex64)
+        if self.interferer is not None:
+            total += self.interferer.on_grid(at, count, 1.0).astype(np.complex64)
+        if self.impulses_per_block > 0.0:
+            total += self.impulses(at, count)
+        return total
 
     def impulses(self, at: int, count: int) -> Samples:
         """Single samples at random places, complex Gaussian."""

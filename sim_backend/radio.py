@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from radio.interface import (
     EpochError,
@@ -22,6 +23,14 @@ EPOCH_LEN = (
 )  # indices an epoch: ten days at 20 Msamples/s. A float64 still tells them apart in epoch 500
 RATES_HZ = (520e3, 61.44e6)
 CENTERS_HZ = (70e6, 6e9)
+
+
+class Anatomy(NamedTuple):
+    """Summands of the samples before the receiver's own mixer and converter; by_sender: one a radio's port."""
+
+    by_sender: dict[int, Samples]
+    noise: Samples
+    interference: Samples
 
 
 class SimRadio:
@@ -130,6 +139,15 @@ class SimRadio:
                 "adc_full_scale_db"
             )
         return heard
+
+    def dissect(self, at: int, num_samples: int) -> Anatomy:
+        """What a reception consists of, for judging it; within the reach of `receive`."""
+        band, start = self._band(self._config), at - self._origin
+        return Anatomy(
+            self._air.receive_apart(self._port, band, start, num_samples),
+            self._front_end.noise(start, num_samples),
+            self._front_end.interference(start, num_samples),
+        )
 
     def close(self) -> None:
         """Stop transmitting, whatever happened before; twice is as good as once."""

@@ -39,9 +39,9 @@ def agents():
 
 
 def train(agent, index=0, theta=None):
+    """The parameters trained from, and what the device has to say after it: memory + change."""
     theta = agent.handle(messages.Initialise()).theta if theta is None else theta
-    agent.handle(messages.Train(index, theta, 0.1, 0.2))
-    return theta
+    return theta, agent.handle(messages.Train(index, theta, 0.1, 0.2)).update
 
 
 def plan_for(agent, index=0, **changes):
@@ -78,7 +78,7 @@ def test_any_device_has_the_same_initial_parameters(agents):
 
 def test_a_round_end_to_end_on_one_device():
     agent = build_agents(settings())[0]
-    train(agent)
+    _, update = train(agent)
     channel = ChannelState(np.exp(1j * np.linspace(0, 3, OFDM.num_active)))
     draft = plan_for(agent)
     power = agent.handle(messages.Prepare(draft, channel)).power
@@ -90,13 +90,13 @@ def test_a_round_end_to_end_on_one_device():
     assert np.mean(np.abs(sent.amplitudes) ** 2) == pytest.approx(1.0)
     assert np.count_nonzero(sent.sent) == 50
     agent.handle(messages.Acknowledge(0, delivered=True))
-    np.testing.assert_array_equal(agent.memory, sent.update - sent.sent)
+    np.testing.assert_array_equal(agent.memory, update - sent.sent)
     assert np.count_nonzero(agent.memory) <= agent.model.num_parameters - 50
 
 
 def test_memory_is_committed_only_by_the_acknowledgement_of_its_round():
     agent = build_agents(settings())[0]
-    theta = train(agent)
+    theta, _ = train(agent)
     assert not agent.memory.any()
     agent.handle(messages.Acknowledge(7, delivered=True))  # another round's: nothing of ours
     assert not agent.memory.any()
@@ -105,13 +105,8 @@ def test_memory_is_committed_only_by_the_acknowledgement_of_its_round():
     assert withheld.any()
     agent.handle(messages.Acknowledge(0, delivered=False))  # a second time changes nothing
     np.testing.assert_array_equal(agent.memory, withheld)
-    train(agent, 1, theta)
-    agent.handle(messages.Prepare(plan_for(agent, 1), ChannelState(np.ones(1, complex))))
-    update = agent.handle(messages.Transmit(plan_for(agent, 1))).update
-    twin = build_agents(settings())[0]
-    train(twin, 1, theta)
-    twin.handle(messages.Prepare(plan_for(twin, 1), ChannelState(np.ones(1, complex))))
-    delta = twin.handle(messages.Transmit(plan_for(twin, 1))).update
+    _, update = train(agent, 1, theta)
+    _, delta = train(build_agents(settings())[0], 1, theta)
     np.testing.assert_allclose(update, delta + withheld, rtol=1e-6)
 
 

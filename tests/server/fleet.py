@@ -40,7 +40,7 @@ class QuadraticDevice:
             case messages.Train():
                 self.delta = (request.outer_rate * (request.theta - self.target)).astype(np.float32)
                 self.update, self.sent = combine(self.memory, self.delta), None
-                return messages.Trained(1.0)
+                return messages.Trained(1.0, self.update)
             case messages.Sound():
                 return messages.Sent(())
             case messages.Prepare():
@@ -49,7 +49,7 @@ class QuadraticDevice:
                 return messages.Prepared(float(np.mean(np.abs(amplitudes) ** 2)))
             case messages.Transmit():
                 amplitudes, self.sent = self.scheme.encode(self.update, self.channel, request.plan)
-                return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent, self.update)
+                return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent)
             case messages.Acknowledge():
                 self.delivered.append(request.delivered)
                 sent = self.sent if request.delivered else None

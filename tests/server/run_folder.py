@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from server.checkpoint import Checkpoint, write_checkpoint
+from server.error_budget import PARTS
 
 UNTRAINED = {
     "test_tasks": 300,
@@ -40,6 +41,7 @@ def link_record(index: int, devices: list[int]) -> dict[str, Any]:
     return {
         "round": index, "active": devices, "devices": devices, "failures": [],
         "nmse": 0.1, "nmse_full": 1.0, "nmse_air": 0.001, "nmse_amplitude": 0.01,
+        "error_budget": dict.fromkeys(PARTS, 0.0) | {"sparsification": 0.9, "fading": 0.09, "noise": 0.01},
         "channel_uses": 1000, "overhead_uses": 200, "airtime_s": 0.01, "transmit_energy": 5000.0,
         "gain_db": [-float(d) for d in devices], "phase_residual_rad": [np.pi / 180 * (1 + d) for d in devices],
     }  # fmt: skip

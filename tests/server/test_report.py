@@ -11,7 +11,8 @@ from server.run_reader import read_run
 from tests.server.run_folder import write_arm, write_joint
 
 FIGURES = {
-    "accuracy", "loss", "meta_gradient", "nmse", "nmse_air", "amplitudes", "spectrum", "gains", "phase_residuals",
+    "accuracy", "loss", "meta_gradient", "nmse", "nmse_air", "error_budget", "amplitudes", "spectrum", "gains",
+    "phase_residuals",
 }  # fmt: skip
 VOID = {"meta", "img"}
 

@@ -1,70 +1,15 @@
-"""What the waveform loses on the named airs, against perfect knowledge of the same gains."""
+"""What the waveform loses on the named airs, against perfect knowledge of the same gains, and to what."""
 
 import numpy as np
 import pytest
 
-from radio.decibel import from_db
-from radio.frame import element_level, modulate_frame
-from radio.interface import Burst, RadioConfig
-from radio.ofdm import OfdmConfig
-from radio.scenarios import scenario
-from radio.schedule import Schedule
-from radio.seeds import Use, stream
-from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
-from radio.uplink import Plan
-from server.metrics import perfect_superposition, relative_error
-from server.receiver import RadioUplink
-from sim_backend.air import Air
-from sim_backend.elements import ElementTruth, PathElements
-from sim_backend.front_end import FrontEnd, draw_front_end
-from sim_backend.medium import PathMedium
-from sim_backend.radio import SimRadio
-
 pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
-OFDM = OfdmConfig()
-BACKOFF_DB = 15.0
-LEVEL = element_level(BACKOFF_DB, OFDM)
-CONFIG = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
-NUM_ELEMENTS = 6000
-DEVICES = tuple(range(8))
+from airborne import BAND, NUM_ELEMENTS, OFDM, open_uplink, run_round
 
-
-def scaled(bursts):
-    return tuple(Burst(np.float32(LEVEL) * burst.samples, burst.start_index) for burst in bursts)
-
-
-def open_uplink(name, snr_db, seed):
-    impairments = scenario(name)
-    medium = PathMedium(impairments, seed)
-    air = Air(medium, memory_s=1.0)
-    noise_variance = from_db(-snr_db) * LEVEL**2
-    front_end = draw_front_end(impairments, seed, -1, 4e6, noise_variance, from_db(-BACKOFF_DB))
-    transmitters = {device: SimRadio(air, device, CONFIG, FrontEnd(seed, device)) for device in DEVICES}
-    schedule = Schedule(ofdm=OFDM, round_s=0.1, gap_s=1e-3, free_clocks=impairments.clock == "free")
-    uplink = RadioUplink(SimRadio(air, -1, CONFIG, front_end, 321), transmitters, schedule, BACKOFF_DB, 915e6)
-    return uplink, ElementTruth(PathElements(medium, OFDM, 915e6))
-
-
-def run_round(uplink, truth, index, seed):
-    """(error of the received amplitudes, what noise alone would make of it), both relative to the superposition."""
-    slot = uplink.slot(index, DEVICES)
-    if isinstance(slot, AcquisitionSlot):
-        slot = uplink.sound(slot, {d: scaled([acquisition_burst(slot, d, OFDM)]) for d in DEVICES})
-    assert slot.devices == DEVICES
-    sounding = uplink.sound(slot, {d: scaled(sounding_bursts(slot, d, OFDM)) for d in DEVICES})
-    plan = Plan(round=index, seed=0, devices=DEVICES, dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=sounding.payload_index)  # fmt: skip
-    amplitudes, frames = {}, {}
-    for device in DEVICES:
-        draws = stream(seed, Use.TEST_TASKS, index, device).normal(size=2 * NUM_ELEMENTS).view(
-            complex
-        ) / np.sqrt(2)
-        channel = sounding.channels[device]
-        amplitudes[device] = draws * channel.compensation(NUM_ELEMENTS)
-        frames[device] = (modulate_frame(amplitudes[device], channel, plan.start_index, LEVEL, OFDM),)
-    received = uplink.collect(plan, frames).amplitudes
-    perfect = perfect_superposition(plan, amplitudes, sounding.channels, truth)
-    return relative_error(received, perfect), NUM_ELEMENTS / np.linalg.norm(perfect) ** 2
+from radio.decibel import from_db, to_db
+from radio.impairments import Impairments
+from radio.preamble import preamble_len
+from radio.scenarios import BENCH, scenario
 
 
 @pytest.mark.parametrize(
@@ -79,14 +24,68 @@ def run_round(uplink, truth, index, seed):
     ],
 )
 def test_the_waveform_comes_close_to_perfect_knowledge(name, snr_db, loss_db):
-    uplink, truth = open_uplink(name, snr_db, seed=3)
-    found, noise = np.mean([run_round(uplink, truth, index, 3) for index in range(4)], axis=0)
-    assert 10 * np.log10(found / (noise * from_db(-snr_db))) < loss_db
+    uplink, truth, _ = open_uplink(scenario(name), snr_db, seed=3)
+    judged = [run_round(uplink, truth, index, 3) for index in range(4)]
+    found, noise = (np.mean([getattr(each, key) for each in judged]) for key in ("error", "noise"))
+    assert to_db(found / (noise * from_db(-snr_db))) < loss_db
 
 
 def test_on_the_harshest_air_rounds_still_work_and_repeat_bit_for_bit():
-    first, again = (
-        [run_round(*open_uplink("harsh", 20.0, seed=5), index, 5)[0] for index in (0, 7)] for _ in range(2)
-    )
+    def errors():
+        uplink, truth, _ = open_uplink(scenario("harsh"), 20.0, seed=5)
+        return [run_round(uplink, truth, index, 5).error for index in (0, 1)]
+
+    first, again = errors(), errors()
     assert first == again
     assert max(first) < 0.3
+
+
+@pytest.mark.parametrize("name", ["bench", "free", "indoor", "harsh"])
+def test_the_parts_of_the_error_add_up_to_it(name):
+    uplink, truth, _ = open_uplink(scenario(name), 20.0, seed=4)
+    judged = run_round(uplink, truth, 0, 4)
+    assert abs(to_db(sum(judged.parts.values()) / judged.error)) < 0.01  # exact but for float32
+
+
+def test_noise_is_worth_what_its_variance_says():
+    uplink, truth, _ = open_uplink(scenario("bench"), 10.0, seed=6)
+    judged = run_round(uplink, truth, 0, 6)
+    assert judged.parts["noise"] == pytest.approx(from_db(-10.0) * judged.noise, rel=0.06)  # 6,000 elements
+    assert judged.parts["ageing"] == pytest.approx(0.0, abs=1e-9)  # a bench's channel stands still
+    assert judged.parts["interference"] == 0.0
+
+
+def test_an_offset_that_the_sounding_cannot_see_is_ageing():
+    """One device, one block of pilots: its carrier turns on, 2 pi f t after the sounding at time t."""
+    drifting = Impairments(clock="free", max_clock_offset_ppm=0.02, random_phase=True)
+    uplink, truth, medium = open_uplink(drifting, None, seed=1, devices=(0,), acquires=False)
+    judged = run_round(uplink, truth, 0, 1, devices=(0,))
+    path = medium.path(0, -1, BAND)
+    symbols = np.arange(NUM_ELEMENTS) // OFDM.num_active
+    since = 0.5 * OFDM.symbol_len + 4e6 * 1e-3 + preamble_len(OFDM) + OFDM.symbol_len * (symbols + 0.6)
+    expected = np.mean(np.abs(np.exp(2j * np.pi * path.cfo_hz * since / 4e6) - 1.0) ** 2)
+    assert abs(path.cfo_hz) > 1.0
+    assert judged.parts["ageing"] == pytest.approx(
+        expected, rel=0.05
+    )  # random amplitudes, not yet their mean
+    assert judged.parts["ageing"] > 0.99 * judged.error
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"adc_bits": 8, "adc_full_scale_db": 20.0}, "hardware"),
+        ({"image_db": -25.0}, "hardware"),
+        ({"phase_noise_deg": 2.0}, "hardware"),
+        ({"doppler_hz": 20.0}, "ageing"),
+        ({"interferer_db": -10.0}, "interference"),
+    ],
+)
+def test_each_cause_shows_in_its_own_part(changes, part):
+    parts = [
+        run_round(*open_uplink(impairments, 25.0, seed=2)[:2], 0, 2).parts
+        for impairments in (BENCH, BENCH.changed(**changes))
+    ]
+    growth = {name: parts[1][name] - parts[0][name] for name in parts[0]}
+    assert growth[part] > 1e-3
+    assert max(growth, key=growth.__getitem__) == part
