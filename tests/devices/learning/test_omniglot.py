@@ -1,6 +1,5 @@
 import io
 import logging
-import os
 import zipfile
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from PIL import Image
 
 from devices.learning.datasets import DataError
 from devices.learning.omniglot import load_omniglot
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def drawing(ink: np.ndarray) -> bytes:
@@ -191,19 +188,8 @@ def test_a_drawing_that_is_none_is_named(tmp_path, tagalog, content, message):
     assert name in told
 
 
-@pytest.fixture
-def real_sets():
-    folder = Path(os.environ.get("AIRMETA_DATA") or ROOT.parent / "shared" / "data") / "omniglot"
-    paths = [folder / f"images_background_small{number}.zip" for number in (1, 2)]
-    if not all(path.exists() for path in paths):
-        pytest.skip(
-            f"no Omniglot in {folder}; set AIRMETA_DATA to a folder with omniglot/images_background_small1.zip"
-        )
-    return paths
-
-
-def test_the_real_small_sets_have_the_published_characters(real_sets):
-    data = load_omniglot([str(real_sets[0])], [str(real_sets[1])])
+def test_the_real_small_sets_have_the_published_characters(omniglot_archives):
+    data = load_omniglot([str(omniglot_archives[0])], [str(omniglot_archives[1])])
     # The table of the set's README: 136 characters in small1; Greek and Latin of small2 are not new.
     assert data.train.num_classes == 136
     alphabets = {name.split("/")[0] for name in data.test.names}
