@@ -2,7 +2,8 @@
 
 from benchmarks.turns import in_turns, show
 from server.__main__ import _plug_in
-from server.config import Arm, build
+from server.config import Arm
+from server.config_file import build
 
 ARMS = {
     "ideal": {"backend": "ideal", "scheme": "ideal"},

@@ -30,7 +30,8 @@ from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.uplink import Truth, Uplink
-from server.config import Arm, ConfigError, Experiment, load_arms
+from server.config import Arm, ConfigError, Experiment
+from server.config_file import load_arms
 from server.console import print_findings, print_summaries, progress_of
 from server.doctor import can_simulate, examine, why_no_gnuradio
 from server.receiver import RadioUplink

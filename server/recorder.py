@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.checkpoint import write_whole
-from server.config import Arm, Experiment, to_tables, to_toml
+from server.config import Arm, Experiment
 from server.error_budget import PARTS
 from server.metrics import mean_db
+from server.toml_tables import to_tables, to_toml
 
 Record = dict[str, Any]
 CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME = (

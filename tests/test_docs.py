@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Experiment, load_arms, to_tables
+from server.config import Experiment
+from server.config_file import load_arms
+from server.toml_tables import to_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,7 +12,7 @@ from radio.interface import Burst
 from radio.ofdm import OfdmConfig
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
-from server.config import build
+from server.config_file import build
 from server.rounds import Rounds
 from sim_backend.channel import BlockChannel
 from sim_backend.elements import BlockElements, ElementTruth

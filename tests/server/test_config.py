@@ -3,7 +3,9 @@ import math
 
 import pytest
 
-from server.config import ConfigError, Experiment, build, load_arms, to_tables, to_toml
+from server.config import ConfigError, Experiment
+from server.config_file import build, load_arms
+from server.toml_tables import to_tables, to_toml
 
 
 def write(tmp_path, text):

@@ -7,7 +7,7 @@ import pytest
 from devices import messages
 from radio.schemes import phase
 from radio.seeds import Use, stream
-from server.config import build
+from server.config_file import build
 from server.rounds import RoundFailed, common_scale, draw_active, learning_rates
 from tests.server.fleet import DIMENSION, make_rounds
 

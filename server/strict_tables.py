@@ -1,0 +1,60 @@
+"""Strict reading of nested tables: what is unknown, not a number or of another type is named as the file spells it."""
+
+import dataclasses
+import math
+import re
+import typing
+from typing import Any, Literal
+
+import msgspec
+
+from server.config import ConfigError
+
+Table = dict[str, Any]
+
+
+def refuse_unknown_keys(table: Any, kind: Any, where: str) -> None:
+    """ConfigError that names the known keys, unless every key is a field of dataclass `kind`, or of one within it."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} = {table!r} is not a table; write [{where}] and its keys below")
+    known = {f.name: f.type for f in dataclasses.fields(kind)}
+    for key, value in table.items():
+        if key not in known:
+            place, what = (f"{where}.{key}", "key") if where else (key, "table")
+            raise ConfigError(f"unknown {what} {place}; known: {', '.join(known)}")
+        if dataclasses.is_dataclass(known[key]):
+            refuse_unknown_keys(value, known[key], key)
+
+
+def refuse_non_finite(value: Any, where: str) -> None:
+    """ConfigError for a number that is infinite or none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} = {value} is not a finite number; give one")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            refuse_non_finite(item, f"{where}.{key}" if where else key)
+    if isinstance(value, list):
+        for item in value:
+            refuse_non_finite(item, where)
+
+
+def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
+    """msgspec's finding with the key spelt as in the file and the value that was found."""
+    text = str(error)
+    match = re.search(r" - at `\$\.([\w.]+)(?:\[[^\]]*\])?`$", text)
+    if not match:
+        return text.replace("`", "")
+    key, value = match[1], tables
+    for step in key.split("."):
+        value = value[step] if isinstance(value, dict) and step in value else value
+    finding = text[: match.start()].replace("`", "")
+    if choices := _choices(key, kind):
+        finding += f"; choose one of: {', '.join(choices)}"
+    return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see docs/configuration.md"
+
+
+def _choices(key: str, kind: Any) -> tuple[str, ...]:
+    """What a key of fixed words can be; empty for other keys."""
+    table, _, name = key.partition(".")
+    words = typing.get_type_hints(typing.get_type_hints(kind)[table]).get(name)
+    return typing.get_args(words) if typing.get_origin(words) is Literal else ()
