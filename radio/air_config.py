@@ -3,12 +3,15 @@
 The defaults are the identity: one path of gain 1, no delay, no noise.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from radio.impairments import FadingLaw, Impairments
+from radio.scenarios import ProfileName, named_profile, scenario
 
 Scenario = Literal["identity", "bench", "free", "indoor", "harsh"]
-FadingLaw = Literal["none", "rayleigh", "rician"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,38 +42,111 @@ class Fading:
                 return float(math.sqrt(math.pi / (4.0 * (k + 1.0))) * laguerre)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AirConfig:
-    """The `air` table of a configuration.
+if TYPE_CHECKING:
 
-    scenario: a named set of impairments (`radio/scenarios.py`); with "identity" the values below shape the air.
-    tap_delays_samples, tap_powers_db: power delay profile that every device's paths follow, scaled to unit energy,
-        each path with a phase of its own; at least one tap.
+    class _Parts:
+        """What a type checker sees of the base below."""
+
+else:
+    _Parts = dataclasses.make_dataclass(
+        "_Parts",
+        [(part.name, part.type | None, None) for part in dataclasses.fields(Impairments)],
+        frozen=True,
+        kw_only=True,
+    )
+    """Every parameter of `Impairments`, None unless given: stated once, there, with its limits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirConfig(_Parts):
+    """The `air` table of a configuration: a scenario, and every parameter of `Impairments` on top of it.
+
+    scenario: a named set of impairments (`radio/scenarios.py`). A parameter that is not given, None, is as it says.
+    profile, delay_spread_s: a named power delay profile instead of tap_delays_s and tap_powers_db.
+    tap_delays_samples: of the block-fading air that "identity" has as long as no parameter is given: every device's
+        paths follow this profile, scaled to unit energy, each path with a phase of its own; at least one tap.
+    tap_powers_db: of tap_delays_samples there, of tap_delays_s everywhere else.
     start_offset_samples: the receiver's clock starts at a random instant up to this many samples off, so that
         timing has to be found.
+    Raises ValueError for what cannot be, naming the key as `air.key`.
     """
 
     scenario: Scenario = "identity"
+    profile: ProfileName | None = None
+    delay_spread_s: float | None = None
     tap_delays_samples: tuple[int, ...] = (0,)
-    tap_powers_db: tuple[float, ...] = (0.0,)
+    tap_powers_db: tuple[float, ...] | None = None
     start_offset_samples: int = 0
 
     def __post_init__(self) -> None:
-        if not self.tap_delays_samples or len(self.tap_delays_samples) != len(self.tap_powers_db):
-            raise ValueError(
-                f"air.tap_delays_samples and air.tap_powers_db need equally many entries, at least one; "
-                f"got {len(self.tap_delays_samples)} and {len(self.tap_powers_db)}"
-            )
-        if min(self.tap_delays_samples) < 0 or len(set(self.tap_delays_samples)) != len(
-            self.tap_delays_samples
-        ):
-            raise ValueError(
-                f"air.tap_delays_samples must be distinct and at least 0, got {list(self.tap_delays_samples)}"
-            )
+        if not self.has_paths:
+            self._check_block_taps()
         if not 0 <= self.start_offset_samples <= MAX_START_OFFSET_SAMPLES:
             raise ValueError(
                 f"air.start_offset_samples must be in [0, {MAX_START_OFFSET_SAMPLES}], got {self.start_offset_samples}"
             )
+        self.impairments()
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """The parameters of `Impairments` that are given, by name."""
+        named = {part.name: getattr(self, part.name) for part in dataclasses.fields(Impairments)}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether devices have drawn paths; if not, the air is block-fading between perfect radios."""
+        shaped = self.profile is not None or self.delay_spread_s is not None
+        return self.scenario != "identity" or shaped or bool(self.parts.keys() - {"tap_powers_db"})
+
+    @property
+    def origin(self) -> str:
+        """The key that makes an air with paths one, as an error names it."""
+        if self.scenario != "identity":
+            return f'air.scenario = "{self.scenario}"'
+        return f"air.{next((name for name in self.parts if name != 'tap_powers_db'), 'profile')}"
+
+    def impairments(self) -> Impairments:
+        """The scenario with what was given on top; the identity for a block-fading air."""
+        if not self.has_paths:
+            return Impairments()
+        parts = self.parts
+        if self.tap_delays_samples != (0,):
+            parts.pop("tap_powers_db", None)  # those are theirs
+        try:
+            return scenario(self.scenario).changed(**parts, **self._profile_taps(parts))
+        except ValueError as error:
+            raise ValueError(f"air.{error}") from error
+
+    def _profile_taps(self, parts: dict[str, object]) -> dict[str, object]:
+        if self.profile is None:
+            if self.delay_spread_s is not None:
+                raise ValueError(
+                    f"delay_spread_s = {self.delay_spread_s:g} needs a profile that it stretches; "
+                    'set air.profile to "tdl-a" or "exponential"'
+                )
+            return {}
+        if given := {"tap_delays_s", "tap_powers_db"} & parts.keys():
+            raise ValueError(
+                f'profile = "{self.profile}" and air.{max(given)} both state the taps; leave one out'
+            )
+        taps = named_profile(self.profile, self.delay_spread_s)
+        return {"tap_delays_s": taps.delays_s, "tap_powers_db": taps.powers_db}
+
+    def _check_block_taps(self) -> None:
+        delays, powers = self.tap_delays_samples, self.block_powers_db
+        if not delays or len(delays) != len(powers):
+            raise ValueError(
+                f"air.tap_delays_samples and air.tap_powers_db need equally many entries, at least one; "
+                f"got {len(delays)} and {len(powers)}"
+            )
+        if min(delays) < 0 or len(set(delays)) != len(delays):
+            raise ValueError(f"air.tap_delays_samples must be distinct and at least 0, got {list(delays)}")
+
+    @property
+    def block_powers_db(self) -> tuple[float, ...]:
+        """Powers of the taps of a block-fading air; a single tap needs none."""
+        return (0.0,) if self.tap_powers_db is None else self.tap_powers_db
 
 
 MAX_START_OFFSET_SAMPLES = 1024  # what a receiver searches through

@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from radio.air_config import FadingLaw
-
 Clock = Literal["shared", "free"]
+FadingLaw = Literal["none", "rayleigh", "rician"]
 
 NONE_DB = -200.0  # of a level that is absent
 NEVER_DB = 200.0  # of a level that nothing reaches

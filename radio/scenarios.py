@@ -1,9 +1,15 @@
 """The named airs, and power delay profiles for making more. Every number stands in `docs/scenarios.md`."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from radio.decibel import from_db
 from radio.impairments import MAX_TAPS, Impairments
+
+MAX_DELAY_SPREAD_S = 1e-5  # TDL-A's last tap lies at 9.7 times that
+
+
+ProfileName = Literal["epa", "eva", "tdl-a", "exponential"]
 
 
 class Profile(NamedTuple):
@@ -11,6 +17,13 @@ class Profile(NamedTuple):
 
     delays_s: tuple[float, ...]
     powers_db: tuple[float, ...]
+
+    def delay_spread_s(self) -> float:
+        """Root of the second central moment of delay, weighted by power."""
+        powers = [from_db(power) for power in self.powers_db]
+        mean = sum(p * d for p, d in zip(powers, self.delays_s, strict=True)) / sum(powers)
+        moment = sum(p * (d - mean) ** 2 for p, d in zip(powers, self.delays_s, strict=True))
+        return math.sqrt(moment / sum(powers))
 
 
 # 3GPP TS 36.104, annex B.2: extended pedestrian A and extended vehicular A.
@@ -43,9 +56,40 @@ def exponential(num_taps: int, spacing_s: float, decay_s: float) -> Profile:
 
 def tdl_a(delay_spread_s: float) -> Profile:
     """3GPP TR 38.901's tapped delay line A at an rms delay spread."""
-    if not 0.0 < delay_spread_s <= 1e-5:
-        raise ValueError(f"delay_spread_s must be in (0, 1e-05], got {delay_spread_s:g}")
+    _check_spread(delay_spread_s)
     return Profile(tuple(delay * delay_spread_s for delay, _ in _TDL_A), tuple(power for _, power in _TDL_A))
+
+
+def falling(delay_spread_s: float) -> Profile:
+    """Exponential profile of 13 taps, down to -26 dB, that has an rms delay spread."""
+    _check_spread(delay_spread_s)
+    unit = exponential(13, 0.5, 1.0)  # in units of its decay
+    stretch = delay_spread_s / unit.delay_spread_s()
+    return Profile(tuple(stretch * delay for delay in unit.delays_s), unit.powers_db)
+
+
+def named_profile(name: ProfileName, delay_spread_s: float | None = None) -> Profile:
+    """A named profile. delay_spread_s: rms, of the two that have none of their own, "tdl-a" and "exponential".
+
+    Raises ValueError for one that lacks its spread, or is given a second one.
+    """
+    if (fixed := {"epa": EPA, "eva": EVA}.get(name)) is not None:
+        if delay_spread_s is not None:
+            raise ValueError(
+                f'delay_spread_s = {delay_spread_s:g}, but profile = "{name}" has fixed delays; leave delay_spread_s '
+                'out, or take profile "tdl-a" or "exponential"'
+            )
+        return fixed
+    if delay_spread_s is None:
+        raise ValueError(
+            f'profile = "{name}" needs delay_spread_s, its rms delay spread in seconds; give one'
+        )
+    return tdl_a(delay_spread_s) if name == "tdl-a" else falling(delay_spread_s)
+
+
+def _check_spread(delay_spread_s: float) -> None:
+    if not 0.0 < delay_spread_s <= MAX_DELAY_SPREAD_S:
+        raise ValueError(f"delay_spread_s must be in (0, {MAX_DELAY_SPREAD_S:g}], got {delay_spread_s:g}")
 
 
 BENCH = Impairments(

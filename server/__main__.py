@@ -21,11 +21,10 @@ from rich.console import Console
 
 from devices.messages import DeviceSettings
 from devices.proxy import LocalProxy, guarded
-from radio.air_config import Fading
+from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.frame import element_level
 from radio.interface import RadioConfig
-from radio.scenarios import scenario
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
@@ -262,32 +261,34 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     mean_gain: float | None = None
     elements: ElementChannel
     medium: Medium
-    if experiment.air.scenario == "identity" or link.backend == "ideal":
-        fading = (
-            Fading(law=link.fading, rician_k_db=link.rician_k_db) if link.backend != "ideal" else Fading()
-        )
-        channel = BlockChannel(fading, experiment.air, seed, schedule.round_len)
+    air, fading = experiment.air, Fading(law=link.fading, rician_k_db=link.rician_k_db)
+    if link.backend == "ideal":
+        air, fading = AirConfig(), Fading()
+    impairments = air.impairments()
+    if not air.has_paths:
+        channel = BlockChannel(fading, air, seed, schedule.round_len)
         mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
         elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
     else:
-        medium = PathMedium(scenario(experiment.air.scenario), seed)
+        medium = PathMedium(impairments, seed)
         elements = PathElements(medium, ofdm, radio.center_hz)
     noise_variance = 0.0 if link.backend == "ideal" else from_db(-link.snr_db)
     if link.backend != "waveform":
         uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
         return Link(uplink, ElementTruth(elements), mean_gain, [])
     level = element_level(link.backoff_db, ofdm)
-    air = Air(medium, memory_s=1.0)
+    shared_air = Air(medium, memory_s=1.0)
     config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
-    impairments = scenario(experiment.air.scenario)
-    most = experiment.air.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
     device_power = from_db(-link.backoff_db)  # of a device's samples while it sends
     front_end = draw_front_end(
         impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
     )
-    receiver = SimRadio(air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1)))
+    receiver = SimRadio(
+        shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
+    )
     transmitters = {
-        device: SimRadio(air, device, config, FrontEnd(seed, device))
+        device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
         for device in range(experiment.fleet.devices)
     }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from devices.messages import Count, LearningSettings, MemoryKind, ModelSettings, TaskSettings
-from radio.air_config import AirConfig, FadingLaw
+from radio.air_config import AirConfig
+from radio.impairments import FadingLaw
 from radio.ofdm import OfdmConfig
 from radio.uplink import Estimator
 

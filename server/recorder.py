@@ -68,13 +68,15 @@ def write_arms(folder: Path, arms: Sequence[Arm]) -> None:
 
 def _refuse_other_settings(config: Path, wanted: Record) -> None:
     held = tomllib.loads(config.read_text(encoding="utf-8"))
-    differing = [
-        f"{table}.{key} is {held.get(table, {}).get(key)!r} there, {value!r} here"
-        for table, keys in wanted.items()
-        for key, value in keys.items()
-        if (table, key) != ("run", "threads")
-        and held.get(table, {}).get(key) != value  # threads change no bits
-    ]
+    differing = []
+    for table in wanted:
+        there, here = held.get(table, {}), wanted[table]
+        for key in dict.fromkeys((*here, *there)):
+            if (table, key) != ("run", "threads") and there.get(key) != here.get(
+                key
+            ):  # threads change no bits
+                values = [repr(values[key]) if key in values else "not given" for values in (there, here)]
+                differing.append(f"{table}.{key} is {values[0]} there, {values[1]} here")
     if differing:
         raise RunFolderError(
             f"{config.parent} holds a run with other settings: {'; '.join(differing[:3])}; resume with the "

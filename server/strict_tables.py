@@ -44,10 +44,13 @@ def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
     match = re.search(r" - at `\$\.([\w.]+)(?:\[[^\]]*\])?`$", text)
     if not match:
         return text.replace("`", "")
-    key, value = match[1], tables
+    key = match[1]
+    value: Any = tables
     for step in key.split("."):
         value = value[step] if isinstance(value, dict) and step in value else value
-    finding = text[: match.start()].replace("`", "")
+    finding = text[: match.start()].replace("`", "").replace(" | null", "")
+    if isinstance(value, dict):
+        return finding  # of a table as a whole: its message names the key
     if choices := _choices(key, kind):
         finding += f"; choose one of: {', '.join(choices)}"
     return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see docs/configuration.md"
@@ -56,5 +59,6 @@ def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
 def _choices(key: str, kind: Any) -> tuple[str, ...]:
     """What a key of fixed words can be; empty for other keys."""
     table, _, name = key.partition(".")
-    words = typing.get_type_hints(typing.get_type_hints(kind)[table]).get(name)
-    return typing.get_args(words) if typing.get_origin(words) is Literal else ()
+    kind = typing.get_type_hints(typing.get_type_hints(kind)[table]).get(name)
+    kinds = (kind, *typing.get_args(kind))  # a key that may be absent is a union
+    return next((typing.get_args(words) for words in kinds if typing.get_origin(words) is Literal), ())

@@ -26,9 +26,9 @@ def to_toml(tables: Table) -> str:
 
 
 def _listed(value: Any) -> Any:
-    """Lists for tuples, as TOML has them."""
+    """Lists for tuples, as TOML has them; TOML has nothing for None, which is what a key that is left out says."""
     if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
+        return {key: _listed(item) for key, item in value.items() if item is not None}
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -36,7 +36,7 @@ class BlockChannel:
 
     def taps(self, device: int) -> NDArray[np.complex128]:
         """(longest delay + 1,) impulse response before fading, unit energy; a path's phase belongs to the device."""
-        delays, powers = self._air.tap_delays_samples, [from_db(p) for p in self._air.tap_powers_db]
+        delays, powers = self._air.tap_delays_samples, [from_db(p) for p in self._air.block_powers_db]
         response = np.zeros(max(delays) + 1, dtype=np.complex128)
         phases = stream(self._seed, Use.TAPS, device).random(len(delays))
         phases[0] = 0.0  # the block gain carries the common phase

@@ -179,6 +179,7 @@ def test_report_is_rebuilt_from_the_folder(finished):
         (["--set", "run.roundz=3"], "unknown key run.roundz; known: rounds"),
         (["--set", "run.rounds=soon"], "run.rounds = 'soon': expected int, got str"),
         (["--set", "link.snr_db=nan"], "link.snr_db = nan is not a finite number"),
+        (["--set", "link.fading=none", "--set", "air.doppler_hz=-1"], "air.doppler_hz must be in [0, 2000], got -1"),
         (["--set", "update.keep=0"], "update.keep = 0: expected float > 0.0"),
         (["--set", "fleet.active=5"], "fleet.active = 5 exceeds fleet.devices = 4"),
         (["--set", "task.shots=20"], "shots + queries is 20 + 2"),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from radio.air_config import AirConfig
+from radio.impairments import CHOICES, LIMITS
 from server.config import Experiment
 from server.config_file import load_arms
 from server.toml_tables import to_tables
@@ -87,6 +89,21 @@ def documented_defaults():
 
 def test_the_reference_has_every_key_and_its_default():
     assert documented_defaults() == to_tables(Experiment())
+
+
+def documented_limits():
+    """{key of `air`: text of its legal values} from the rows of docs/configuration.md, with a default or without."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").split("## `air`")[1]
+    return {row[1]: row[2] for row in re.finditer(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|", text, re.MULTILINE)}
+
+
+def test_the_reference_has_every_parameter_of_the_air_and_its_limits():
+    legal = documented_limits()
+    assert legal.keys() == {field.name for field in dataclasses.fields(AirConfig)}
+    for name, limits in LIMITS.items():
+        assert tuple(map(float, legal[name].split(" to "))) == limits, name
+    for name, words in CHOICES.items():
+        assert tuple(legal[name].replace("`", "").split(", ")) == words, name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)

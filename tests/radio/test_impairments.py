@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from radio.impairments import CHOICES, LIMITS, MAX_TAPS, Impairments, amplitude
-from radio.scenarios import EPA, EVA, SCENARIOS, exponential, scenario, tdl_a
+from radio.scenarios import EPA, EVA, SCENARIOS, exponential, named_profile, scenario, tdl_a
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "scenarios.md"
 FREE = Impairments(clock="free", separate_sample_clock=True)
@@ -112,6 +112,23 @@ def test_profiles():
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+@pytest.mark.parametrize("name", ["tdl-a", "exponential"])
+def test_a_profile_is_stretched_to_its_delay_spread(name):
+    taps = named_profile(name, 2e-7)
+    delays, powers = np.array(taps.delays_s), 10 ** (np.array(taps.powers_db) / 10)
+    spread = np.sqrt(np.average((delays - np.average(delays, weights=powers)) ** 2, weights=powers))
+    assert spread == pytest.approx(2e-7, rel=0.01)
+    assert taps.delay_spread_s() == pytest.approx(spread)
+    if name == "exponential":  # powers fall on a straight line in dB, by 26 dB in all
+        np.testing.assert_allclose(np.diff(taps.powers_db, 2), 0.0, atol=1e-9)
+        assert taps.powers_db[-1] == pytest.approx(-60 * np.log10(np.e))
+
+
+def test_named_profiles():
+    assert (named_profile("epa"), named_profile("eva")) == (EPA, EVA)
+    assert named_profile("tdl-a", 1e-7) == tdl_a(1e-7)
 
 
 def test_levels_that_are_absent_are_exactly_so():

@@ -71,6 +71,10 @@ def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
         ("air.start_offset_samples=5000", r"air.start_offset_samples must be in \[0, 1024\], got 5000"),
         ("air.tap_delays_samples=[16]", "air.tap_delays_samples reaches 16, the limit is below 16"),
         ("air.scenario=space", "air.scenario = 'space': .*"),
+        ("air.doppler_hz=3000", r"air.doppler_hz must be in \[0, 2000\], got 3000"),
+        ("air.adc_bits=11.5", "air.adc_bits = 11.5: expected int, got float"),
+        ("air.fading=nakagami", "air.fading = 'nakagami': .*; choose one of: none, rayleigh, rician"),
+        ("air.profile=hilly", "air.profile = 'hilly': .*; choose one of: epa, eva, tdl-a, exponential"),
         (
             "air.scenario=free",
             'air.scenario = "free" has free-running clocks, but radio.reference = "shared"',

@@ -1,0 +1,91 @@
+"""Whether the air that is asked for fits the link, the radio and what the receiver can follow."""
+
+from radio.air_config import MAX_START_OFFSET_SAMPLES
+from radio.impairments import Impairments
+from radio.ofdm import OfdmConfig
+from server.config import ConfigError, Experiment
+from server.receiver import num_channel_taps, window_lead
+
+
+def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
+    """Raises ConfigError. Not for the ideal backend, which has no air."""
+    if not experiment.air.has_paths:
+        _check_block_taps(experiment, ofdm)
+        return
+    _check_link(experiment)
+    if experiment.link.backend == "waveform":
+        impairments = experiment.air.impairments()
+        _check_crystals(experiment, impairments)
+        _check_prefix(experiment, impairments, ofdm)
+        _check_search(experiment, impairments, ofdm)
+
+
+def _check_block_taps(experiment: Experiment, ofdm: OfdmConfig) -> None:
+    longest, limit = max(experiment.air.tap_delays_samples), max(1, ofdm.prefix_len // 4)
+    if longest >= limit:
+        raise ConfigError(
+            f"air.tap_delays_samples reaches {longest}, the limit is below {limit}, a quarter "
+            "of radio.prefix_len; raise radio.prefix_len"
+        )
+
+
+def _check_link(experiment: Experiment) -> None:
+    air, link = experiment.air, experiment.link
+    if link.fading != "none":
+        raise ConfigError(
+            f'link.fading = "{link.fading}" and {air.origin}, which has its own fading; set link.fading = "none" '
+            'and air.fading as wanted, or air.scenario = "identity" and nothing else'
+        )
+    if air.tap_delays_samples != (0,):
+        raise ConfigError(
+            f"air.tap_delays_samples and {air.origin}, which has its own paths; leave one out, "
+            "or state the paths in seconds as air.tap_delays_s"
+        )
+    if air.impairments().clock == "free" and experiment.radio.reference == "shared":
+        origin = air.origin if "clock" not in air.parts else 'air.clock = "free"'
+        raise ConfigError(
+            f'{origin} has free-running clocks, but radio.reference = "shared"; set radio.reference = "free"'
+        )
+
+
+def _check_crystals(experiment: Experiment, impairments: Impairments) -> None:
+    offset_ppm, known_ppm = impairments.max_clock_offset_ppm, experiment.radio.crystal_ppm
+    if offset_ppm > known_ppm:
+        raise ConfigError(
+            f"air.max_clock_offset_ppm = {offset_ppm:g} exceeds radio.crystal_ppm = {known_ppm:g}, within which the "
+            "receiver looks for a carrier; raise radio.crystal_ppm or lower air.max_clock_offset_ppm"
+        )
+
+
+def _check_prefix(experiment: Experiment, impairments: Impairments, ofdm: OfdmConfig) -> None:
+    """Everything that arrives has to lie within the channel model. Devices acquired one by one arrive together."""
+    together = experiment.radio.reference == "free"
+    device_s = 0.0 if together else impairments.max_delay_s
+    longest_s = max(impairments.tap_delays_s)
+    limit = num_channel_taps(ofdm) - window_lead(ofdm) - 1
+    spread = (device_s + longest_s) * ofdm.sample_rate_hz
+    if spread > limit:
+        stated = f"the longest tap delay, {longest_s:.4g} s,"
+        if device_s:
+            stated = f"air.max_delay_s = {device_s:.4g} and {stated}"
+        raise ConfigError(
+            f"{stated} spread arrivals over {spread:.4g} samples, the limit is {limit}, what the receiver grants of "
+            f"radio.prefix_len = {ofdm.prefix_len}; lower the delays or radio.sample_rate_hz, or raise radio.prefix_len"
+        )
+
+
+def _check_search(experiment: Experiment, impairments: Impairments, ofdm: OfdmConfig) -> None:
+    """Nothing may drift out of the window around a slot's nominal instant in which the receiver looks for it."""
+    air, run, rate_hz = experiment.air, experiment.run, ofdm.sample_rate_hz
+    limit = MAX_START_OFFSET_SAMPLES * (2 if experiment.radio.reference == "free" else 1)
+    ppm = impairments.max_clock_offset_ppm
+    if impairments.separate_sample_clock:
+        ppm = abs(impairments.sample_clock_offset_ppm)
+    drift = 1e-6 * ppm * run.rounds * experiment.link.round_s * rate_hz
+    delay = (impairments.max_delay_s + max(impairments.tap_delays_s)) * rate_hz
+    if air.start_offset_samples + delay + drift > limit:
+        raise ConfigError(
+            f"air.start_offset_samples = {air.start_offset_samples}, delays of {delay:.4g} samples and a clock that is "
+            f"{ppm:g} ppm off for {run.rounds} rounds, {drift:.4g} samples, exceed the {limit} in which the receiver "
+            "looks for a slot; lower one of them, run.rounds or link.round_s"
+        )
