@@ -68,6 +68,7 @@ class AirConfig(_Parts):
     tap_powers_db: of tap_delays_samples there, of tap_delays_s everywhere else.
     start_offset_samples: the receiver's clock starts at a random instant up to this many samples off, so that
         timing has to be found.
+    full_scale_dbm: power of a transmitter's samples of amplitude 1, which makes noise figures mean something.
     Raises ValueError for what cannot be, naming the key as `air.key`.
     """
 
@@ -77,6 +78,7 @@ class AirConfig(_Parts):
     tap_delays_samples: tuple[int, ...] = (0,)
     tap_powers_db: tuple[float, ...] | None = None
     start_offset_samples: int = 0
+    full_scale_dbm: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.has_paths:
@@ -84,6 +86,11 @@ class AirConfig(_Parts):
         if not 0 <= self.start_offset_samples <= MAX_START_OFFSET_SAMPLES:
             raise ValueError(
                 f"air.start_offset_samples must be in [0, {MAX_START_OFFSET_SAMPLES}], got {self.start_offset_samples}"
+            )
+        lowest, highest = FULL_SCALE_DBM
+        if not lowest <= self.full_scale_dbm <= highest:
+            raise ValueError(
+                f"air.full_scale_dbm must be in [{lowest:g}, {highest:g}], got {self.full_scale_dbm:g}"
             )
         self.impairments()
 
@@ -150,3 +157,4 @@ class AirConfig(_Parts):
 
 
 MAX_START_OFFSET_SAMPLES = 1024  # what a receiver searches through
+FULL_SCALE_DBM = (-100.0, 60.0)

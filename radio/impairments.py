@@ -42,7 +42,8 @@ class Impairments:
         adds to the first tap a steady line of sight with rician_k_db more power than all scattering together.
     near_far_db: width of the uniform spread of path gains in dB, whose mean power stays 1. path_loss_db: of everybody.
 
-    Receiver; the noise variance and the power of a device come from elsewhere, as they follow from an SNR:
+    Receiver; the power of a device comes from elsewhere:
+    noise_figure_db: over the noise of a resistor at 290 K; without a meaning where an SNR is stated instead.
     interferer_db, interferer_fraction: power over that of a device, and width over the sample rate.
     impulse_db, impulse_rate_hz: power of an impulse over that of a device; mean number a second.
     rx_image_db; rx_dc_db: relative to a transmitter's full scale.
@@ -73,6 +74,7 @@ class Impairments:
     near_far_db: float = 0.0
     path_loss_db: float = 0.0
 
+    noise_figure_db: float = 0.0
     interferer_db: float = NONE_DB
     interferer_fraction: float = 0.01
     impulse_db: float = 20.0
@@ -152,6 +154,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "doppler_hz": (0.0, 2000.0),
     "near_far_db": (0.0, 60.0),
     "path_loss_db": (0.0, 150.0),
+    "noise_figure_db": (0.0, 60.0),
     "interferer_db": (NONE_DB, 60.0),
     "interferer_fraction": (1e-4, 0.5),
     "impulse_db": (NONE_DB, 80.0),

@@ -33,6 +33,7 @@ from server.config import Arm, ConfigError, Experiment
 from server.config_file import load_arms
 from server.console import print_findings, print_summaries, progress_of
 from server.doctor import can_simulate, examine, why_no_gnuradio
+from server.link_noise import element_noise_variance
 from server.receiver import RadioUplink
 from server.rounds import Rounds
 
@@ -272,7 +273,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     else:
         medium = PathMedium(impairments, seed)
         elements = PathElements(medium, ofdm, radio.center_hz)
-    noise_variance = 0.0 if link.backend == "ideal" else from_db(-link.snr_db)
+    noise_variance = element_noise_variance(experiment)
     if link.backend != "waveform":
         uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
         return Link(uplink, ElementTruth(elements), mean_gain, [])
@@ -280,7 +281,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
     shared_air = Air(medium, memory_s=1.0)
     config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
     most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
-    device_power = from_db(-link.backoff_db)  # of a device's samples while it sends
+    device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
     front_end = draw_front_end(
         impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
     )

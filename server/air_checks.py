@@ -4,11 +4,15 @@ from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.impairments import Impairments
 from radio.ofdm import OfdmConfig
 from server.config import ConfigError, Experiment
+from server.link_noise import mean_snr_db
 from server.receiver import num_channel_taps, window_lead
+
+LOWEST_SNR_DB = -30.0
 
 
 def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
     """Raises ConfigError. Not for the ideal backend, which has no air."""
+    _check_noise(experiment)
     if not experiment.air.has_paths:
         _check_block_taps(experiment, ofdm)
         return
@@ -18,6 +22,29 @@ def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
         _check_crystals(experiment, impairments)
         _check_prefix(experiment, impairments, ofdm)
         _check_search(experiment, impairments, ofdm)
+
+
+def _check_noise(experiment: Experiment) -> None:
+    air, parts, backoff_db = experiment.air, experiment.air.impairments(), experiment.link.backoff_db
+    if experiment.link.noise == "snr":
+        unused = {
+            "noise_figure_db": air.parts.get("noise_figure_db"),
+            "full_scale_dbm": air.full_scale_dbm or None,
+        }
+        for key, value in unused.items():
+            if value is not None:
+                raise ConfigError(
+                    f'air.{key} = {value:g} has no effect while link.noise = "snr", where link.snr_db sets the noise; '
+                    f'set link.noise = "figure" or leave air.{key} out'
+                )
+        return
+    snr_db = mean_snr_db(experiment)
+    if snr_db is not None and snr_db < LOWEST_SNR_DB:
+        raise ConfigError(
+            f"air.full_scale_dbm = {air.full_scale_dbm:g}, link.backoff_db = {backoff_db:g}, air.path_loss_db = "
+            f"{parts.path_loss_db:g} and air.noise_figure_db = {parts.noise_figure_db:g} make an SNR of "
+            f"{snr_db:.1f} dB, the lowest is {LOWEST_SNR_DB:g}; raise the power or lower the loss"
+        )
 
 
 def _check_block_taps(experiment: Experiment, ofdm: OfdmConfig) -> None:

@@ -57,10 +57,11 @@ class UpdateSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSettings:
-    """The `link` table."""
+    """The `link` table. noise: whether snr_db sets the receiver's noise, or the noise figure of the air's receiver."""
 
     backend: Backend = "waveform"
     scheme: str = "phase"
+    noise: Literal["snr", "figure"] = "snr"
     snr_db: Annotated[float, Meta(ge=-30.0, le=100.0)] = 20.0
     fading: FadingLaw = "none"
     rician_k_db: Annotated[float, Meta(ge=-30.0, le=60.0)] = 6.0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from server.checkpoint import write_whole
 from server.config import Arm, Experiment
 from server.error_budget import PARTS
+from server.link_noise import mean_snr_db
 from server.metrics import mean_db
 from server.toml_tables import to_tables, to_toml
 
@@ -88,6 +89,7 @@ def write_manifest(folder: Path, experiment: Experiment, threads: int, radios: l
     """What the run was made with."""
     manifest = {
         "seed": experiment.run.seed,
+        "snr_db": mean_snr_db(experiment),
         "threads": threads,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -154,6 +156,7 @@ def summarise(
         "parameters": dimension,
         "backend": experiment.link.backend,
         "scheme": experiment.link.scheme,
+        "snr_db": mean_snr_db(experiment),
         **final,
         "accuracy_untrained": untrained["accuracy_after"],
         "accuracy_untrained_ci95": untrained["accuracy_after_ci95"],

@@ -89,7 +89,7 @@ def _rounds(arm: ArmRun) -> str:
 
 
 def _snr(arm: ArmRun) -> str:
-    snr_db = arm.setting("link", "snr_db")
+    snr_db = arm.manifest.get("snr_db", arm.setting("link", "snr_db"))  # from a noise figure it is no setting
     noiseless = arm.setting("link", "backend") == "ideal" or snr_db is None
     return NONE if noiseless else _decibel(snr_db)
 

@@ -96,7 +96,7 @@ def test_a_run_leaves_the_folder_that_was_promised(finished):
     promised = {
         "rounds", "seed", "parameters", "backend", "scheme", "accuracy_before", "accuracy_after", "accuracy_after_ci95",
         "accuracy_untrained", "loss_after", "meta_gradient_norm2", "nmse_db", "nmse_full_db", "nmse_air_db",
-        "nmse_amplitude_db", "channel_uses", "overhead_uses", "airtime_s", "transmit_energy", "wall_s",
+        "nmse_amplitude_db", "channel_uses", "overhead_uses", "airtime_s", "transmit_energy", "wall_s", "snr_db",
     }  # fmt: skip
     summary = json.loads((finished / "phase" / "summary.json").read_text())
     assert promised <= set(summary)
@@ -104,6 +104,7 @@ def test_a_run_leaves_the_folder_that_was_promised(finished):
     manifest = json.loads((finished / "phase" / "manifest.json").read_text())
     assert manifest["versions"]["gnuradio"]
     assert len(manifest["radios"]) == 5
+    assert manifest["snr_db"] == summary["snr_db"] == pytest.approx(20.0)  # the default
 
 
 def test_both_arms_saw_the_same_test_tasks_and_start(finished):

@@ -12,12 +12,12 @@ from server.recorder import RunFolderError, open_run_folder
 from server.toml_tables import to_tables, to_toml
 
 # what lets every parameter go to either of its limits: nothing else then stands in its way
-OPEN = {"clock": "free", "separate_sample_clock": True}
-SLOW = {"run": {"rounds": 1}, "link": {"backend": "symbol"}, "radio": {"reference": "free"}}
+OPEN = {"clock": "free", "separate_sample_clock": True, "full_scale_dbm": 60.0}
+BASE = {"link": {"backend": "symbol", "noise": "figure"}, "radio": {"reference": "free"}}
 
 
 def with_air(**air):
-    return build(SLOW | {"air": OPEN | air})
+    return build(BASE | {"air": OPEN | air})
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -45,6 +45,9 @@ def test_a_number_out_of_its_limits_is_refused_by_name_with_value_and_limit(name
         ("fading", "nakagami", "air.fading = 'nakagami': .*; choose one of: none, rayleigh, rician"),
         ("dac_bits", 1, "air.dac_bits must be 0, for no quantisation, or a whole number from 2; got 1"),
         ("adc_bits", 11.5, "air.adc_bits = 11.5: expected int, got float"),
+        ("full_scale_dbm", 61, r"air.full_scale_dbm must be in \[-100, 60\], got 61"),
+        ("full_scale_dbm", -101.0, r"air.full_scale_dbm must be in \[-100, 60\], got -101"),
+        ("start_offset_samples", -1, r"air.start_offset_samples must be in \[0, 1024\], got -1"),
         ("delay_spread_s", 1e-7, "air.delay_spread_s = 1e-07 needs a profile that it stretches"),
         ("profile", "tdl-a", 'air.profile = "tdl-a" needs delay_spread_s, its rms delay spread'),
     ],
@@ -118,6 +121,13 @@ def test_parameters_that_contradict_each_other_are_refused(air, message):
             {"air": {"start_offset_samples": 1020, "max_delay_s": 2e-6}},
             "air.start_offset_samples = 1020, delays of 8 samples .* exceed the 1024",
         ),
+        ({"air": {"noise_figure_db": 0.0}}, 'noise_figure_db = 0 has no effect while link.noise = "snr"'),
+        ({"air": {"full_scale_dbm": 10.0}}, 'full_scale_dbm = 10 has no effect while link.noise = "snr"'),
+        # -174 dBm/Hz in 4 MHz are -108 dBm, and an element is 13.75 dB below full scale
+        (
+            {"link": {"noise": "figure"}, "air": {"full_scale_dbm": 0, "path_loss_db": 130}},
+            "air.path_loss_db = 130 and air.noise_figure_db = 0 make an SNR of -35.8 dB, the lowest is -30",
+        ),
         # 100 rounds of 0.1 s at 4 Msamples/s are 4e7 samples
         (
             {"air": {"separate_sample_clock": True, "sample_clock_offset_ppm": -26}},
@@ -150,19 +160,13 @@ def test_what_is_just_within_the_receivers_reach_is_taken():
 
 
 def test_the_parts_given_are_written_and_read_again_and_nothing_else():
-    tables = {
-        "air": {
-            "scenario": "bench",
-            "doppler_hz": 5.0,
-            "tap_powers_db": [0.0, -1.0, -2.0],
-            "random_phase": False,
-        }
-    }
-    experiment = build(tables)
+    always = {"tap_delays_samples": [0], "start_offset_samples": 0, "full_scale_dbm": 0.0}
+    air = {"scenario": "bench", "doppler_hz": 5.0, "tap_powers_db": [0.0, -1.0, -2.0], "random_phase": False}
+    experiment = build({"air": air})
     written = tomllib.loads(to_toml(to_tables(experiment)))
-    assert written["air"] == tables["air"] | {"tap_delays_samples": [0], "start_offset_samples": 0}
+    assert written["air"] == air | always
     assert build(written) == experiment
-    assert to_tables(build({}))["air"].keys() == {"scenario", "tap_delays_samples", "start_offset_samples"}
+    assert to_tables(build({}))["air"] == {"scenario": "identity"} | always
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A report holds what the folder tells, needs nothing beside itself, and says so where there is no run."""
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 
@@ -98,6 +99,12 @@ def test_the_table_gives_the_numbers_of_the_summary_an_arm_a_column(run):
     assert cells(run, "channel uses") == ["6 000"] * 2
     assert cells(run, "parameters") == ["12 345"] * 2
     assert cells(run, "wall time") == ["1 min 5 s"] * 2
+
+
+def test_the_snr_is_the_one_that_resulted_where_the_manifest_knows_it(run):
+    manifest = run / "phase" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"snr_db": 18.2}))
+    assert cells(run, "SNR") == ["–", "18.2 dB"]
 
 
 def test_settings_in_which_arms_differ_are_listed(run):

@@ -1,0 +1,31 @@
+"""How noisy the receiver of an experiment is: from an SNR, or from a noise figure and the transmitters' power."""
+
+from radio.decibel import from_db, to_db
+from radio.frame import element_level
+from radio.thermal_noise import noise_dbm
+from server.config import Experiment
+
+
+def element_noise_variance(experiment: Experiment) -> float:
+    """E|n|^2 of a resource element whose power at the transmitter is 1; the same on every backend, 0 on "ideal".
+
+    noise "snr": snr_db is what arrives over the noise, so that noise falls with the path loss.
+    noise "figure": k T0 B F in a sample, B the sample rate, over the power of a resource element, which lies
+        element_level**2 over full scale; the transform is unitary, so that an element has the noise of a sample.
+    """
+    link, air, ofdm = experiment.link, experiment.air, experiment.radio.ofdm()
+    if link.backend == "ideal":
+        return 0.0
+    impairments = air.impairments()
+    if link.noise == "snr":
+        return from_db(-link.snr_db - impairments.path_loss_db)
+    received_dbm = noise_dbm(ofdm.sample_rate_hz, impairments.noise_figure_db)
+    return from_db(received_dbm - air.full_scale_dbm) / element_level(link.backoff_db, ofdm) ** 2
+
+
+def mean_snr_db(experiment: Experiment) -> float | None:
+    """Mean received power of a device that uses all its power, over the noise, per resource element; None if exact."""
+    noise_variance = element_noise_variance(experiment)
+    if noise_variance == 0.0:
+        return None
+    return -to_db(noise_variance) - experiment.air.impairments().path_loss_db
