@@ -3,11 +3,11 @@
 The defaults are the identity: one path of gain 1, no delay, no noise.
 """
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from radio.air_parts import AirParts, given
 from radio.impairments import FadingLaw, Impairments
 from radio.scenarios import ProfileName, named_profile, scenario
 
@@ -42,23 +42,8 @@ class Fading:
                 return float(math.sqrt(math.pi / (4.0 * (k + 1.0))) * laguerre)
 
 
-if TYPE_CHECKING:
-
-    class _Parts:
-        """What a type checker sees of the base below."""
-
-else:
-    _Parts = dataclasses.make_dataclass(
-        "_Parts",
-        [(part.name, part.type | None, None) for part in dataclasses.fields(Impairments)],
-        frozen=True,
-        kw_only=True,
-    )
-    """Every parameter of `Impairments`, None unless given: stated once, there, with its limits."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class AirConfig(_Parts):
+class AirConfig(AirParts):
     """The `air` table of a configuration: a scenario, and every parameter of `Impairments` on top of it.
 
     scenario: a named set of impairments (`radio/scenarios.py`). A parameter that is not given, None, is as it says.
@@ -97,8 +82,7 @@ class AirConfig(_Parts):
     @property
     def parts(self) -> dict[str, object]:
         """The parameters of `Impairments` that are given, by name."""
-        named = {part.name: getattr(self, part.name) for part in dataclasses.fields(Impairments)}
-        return {name: value for name, value in named.items() if value is not None}
+        return given(self)
 
     @property
     def has_paths(self) -> bool:
@@ -133,9 +117,9 @@ class AirConfig(_Parts):
                     'set air.profile to "tdl-a" or "exponential"'
                 )
             return {}
-        if given := {"tap_delays_s", "tap_powers_db"} & parts.keys():
+        if twice := {"tap_delays_s", "tap_powers_db"} & parts.keys():
             raise ValueError(
-                f'profile = "{self.profile}" and air.{max(given)} both state the taps; leave one out'
+                f'profile = "{self.profile}" and air.{max(twice)} both state the taps; leave one out'
             )
         taps = named_profile(self.profile, self.delay_spread_s)
         return {"tap_delays_s": taps.delays_s, "tap_powers_db": taps.powers_db}
