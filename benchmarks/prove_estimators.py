@@ -91,7 +91,9 @@ def prove_channel(trials: int, seed: int) -> list[dict]:
     bound = channel_bound(OFDM, NUM_TAPS, 0, 1.0)
     responses = np.exp(-2j * np.pi * np.outer(np.arange(NUM_TAPS), OFDM.active_bins) / OFDM.fft_len)
     basis, _ = np.linalg.qr(responses.T)
-    sounding = JointSounding(num_devices=1, num_symbols=1, shift_samples=64, num_taps=NUM_TAPS, ofdm=OFDM)
+    sounding = JointSounding(
+        num_devices=1, num_symbols=1, num_covers=1, shift_samples=64, num_taps=NUM_TAPS, ofdm=OFDM
+    )
     sequence = sounding_amplitudes(sounding, 0)
     points = []
     for index, snr_db in enumerate(CHANNEL_SNRS_DB):

@@ -28,6 +28,7 @@ def layout(
     return JointSounding(
         num_devices=num_devices,
         num_symbols=num_symbols,
+        num_covers=min(num_devices, num_symbols),
         shift_samples=shift_samples,
         num_taps=num_taps,
         ofdm=ofdm,

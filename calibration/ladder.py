@@ -26,13 +26,16 @@ AGREEMENT = (
 
 
 def climb_frequency(
-    gains: NDArray[np.complexfloating], instants_s: Sequence[float], error_variance: float
+    gains: NDArray[np.complexfloating],
+    instants_s: Sequence[float],
+    error_variance: float | NDArray[np.float64],
 ) -> LadderEstimate:
     """Follow each device's common phase from the first measurement to the last.
 
     gains: (num_instants, num_devices, num_active). instants_s: rising. The first step is unambiguous for offsets
     below 1 / (2 (t1 - t0)); each further one for what the steps before it leave uncertain, so distances may grow by
-    about the inverse of the phase error in turns. error_variance: mean squared error of a single gain.
+    about the inverse of the phase error in turns. error_variance: mean squared error of a single gain, one for all or
+    (num_devices,).
     """
     offsets_hz = np.zeros(gains.shape[1])
     for gain, instant_s in zip(gains[1:], instants_s[1:], strict=True):

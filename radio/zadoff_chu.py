@@ -7,7 +7,8 @@ of neighbours overlap a little, so all windows of a symbol are fitted together.
 
 Limits. Devices must arrive within one tap window of each other and of the receiver's window, and with CFOs below 2 %
 of the subcarrier spacing: to a Zadoff-Chu sequence a frequency offset is a delay, and covers turn with it. At +-2 %
-errors are -29 dB with one symbol, -21 dB with two covers, -15 dB with four; each tenth of the offset takes 20 dB off.
+errors are -29 dB with one symbol, -21 dB with two covers over two, -15 dB with four over four; each tenth of the offset
+takes 20 dB off. More symbols under as few covers do not leak more: what counts is how far apart the covers are.
 """
 
 import sys
@@ -26,12 +27,14 @@ NUMERICAL_RANK = 1e-10  # directions below this share of the strongest are lost 
 class JointSounding:
     """Who sounds at once, and how far apart. The tap window of each device spans delays 0 .. num_taps - 1 samples.
 
+    num_covers: groups of devices that covers tell apart, as few as can be: each costs accuracy where devices turn.
     shift_samples: distance between two devices of a symbol. num_taps: delay plus channel spread of a device, at most
     the active share of the shift; error grows as it comes close to that. root: of the sequence, coprime to num_active.
     """
 
     num_devices: int
     num_symbols: int
+    num_covers: int
     shift_samples: int
     num_taps: int
     ofdm: OfdmConfig
@@ -43,6 +46,11 @@ class JointSounding:
             raise ValueError(
                 f"num_devices and num_symbols must be at least 1, got {self.num_devices}, {self.num_symbols}"
             )
+        if not 1 <= self.num_covers <= min(self.num_devices, self.num_symbols):
+            raise ValueError(
+                f"num_covers must be in [1, {min(self.num_devices, self.num_symbols)}] (num_devices and num_symbols), "
+                f"got {self.num_covers}"
+            )
         widest = self.shift_samples * ofdm.num_active // ofdm.fft_len
         if not 1 <= self.num_taps <= widest:
             raise ValueError(
@@ -52,8 +60,8 @@ class JointSounding:
         fitting = ofdm.fft_len // self.shift_samples
         if self.per_symbol > fitting:
             raise ValueError(
-                f"{self.num_devices} devices in {self.num_symbols} symbols are {self.per_symbol} a symbol, but only "
-                f"{fitting} shifts of {self.shift_samples} samples fit into fft_len {ofdm.fft_len}; use more symbols "
+                f"{self.num_devices} devices under {self.num_covers} covers are {self.per_symbol} a symbol, but only "
+                f"{fitting} shifts of {self.shift_samples} samples fit into fft_len {ofdm.fft_len}; use more covers "
                 f"or narrower shifts"
             )
         if self.num_covers == self.num_symbols and self.per_symbol * self.num_taps >= ofdm.num_active:
@@ -66,18 +74,18 @@ class JointSounding:
 
     @property
     def per_symbol(self) -> int:
-        """Devices side by side in one symbol: as few as the symbols allow."""
-        return -(-self.num_devices // self.num_symbols)
+        """Devices side by side in one symbol: as few as the covers allow."""
+        return -(-self.num_devices // self.num_covers)
 
     @property
-    def num_covers(self) -> int:
-        """Covers in use; the others measure noise."""
-        return -(-self.num_devices // self.per_symbol)
+    def covers(self) -> NDArray[np.intp]:
+        """(num_covers,) numbers of the covers in use, as far apart as can be; the others measure noise."""
+        return np.arange(self.num_covers) * self.num_symbols // self.num_covers
 
     def place(self, device: int) -> tuple[int, int]:
         """(cover, shift): number of the device's cover, and its cyclic shift in samples."""
-        cover, slot = divmod(device, self.per_symbol)
-        return cover, slot * self.shift_samples
+        group, slot = divmod(device, self.per_symbol)
+        return int(self.covers[group]), slot * self.shift_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +139,7 @@ def separate_joint(received: NDArray[np.complexfloating], sounding: JointSoundin
     # Unitary over symbols: noise keeps its variance, and a device has sqrt(num_symbols) times its gain.
     uncovered = np.fft.fft(received, axis=0, norm="ortho") * sequence.conj()
     num_covers = sounding.num_covers
-    explained = uncovered[:num_covers] @ fit.basis.conj()  # (num_covers, rank)
+    explained = uncovered[sounding.covers] @ fit.basis.conj()  # (num_covers, rank)
     energy, signal = float(np.sum(np.abs(uncovered) ** 2)), float(np.sum(np.abs(explained) ** 2))
     free = uncovered.size - explained.size
     noise = max(energy - signal, sys.float_info.epsilon * energy) / free

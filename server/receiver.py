@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from calibration.acquisition import Detector, detect
-from calibration.channel import estimate_channels
 from calibration.ladder import climb_frequency
 from calibration.single_path import estimate_path
 from calibration.timing import estimate_timing
@@ -28,11 +27,6 @@ DEADLINE_S = 10.0
 def window_lead(ofdm: OfdmConfig) -> int:
     """Samples by which the demodulator's window is early, so that a path found late stays inside the prefix."""
     return ofdm.prefix_len // 4
-
-
-def num_channel_taps(ofdm: OfdmConfig) -> int:
-    """Span of the channel model, from the window's start: the lead and most of the delay spread a prefix allows."""
-    return max(1, min(5 * ofdm.prefix_len // 8, ofdm.num_active // 2))
 
 
 class RadioUplink:
@@ -108,18 +102,14 @@ class RadioUplink:
                 f"{timing.quality:.3f}); check the receiver's gain, cable and center_hz, or raise link.snr_db"
             )
         self._offset = timing.start_index - SEARCH - window_lead(ofdm)
-        num_blocks, block_len = len(slot.block_gaps), len(slot.devices) * ofdm.symbol_len
+        num_blocks, block_len = len(slot.block_gaps), slot.block_len(ofdm)
         starts = [slot.block_index(block, ofdm) for block in range(num_blocks)]
-        observed = [separate(self._receive(at + self._offset, block_len), slot, ofdm) for at in starts]
-        estimates = [
-            estimate_channels(block / self._level, ofdm, num_channel_taps(ofdm), lead_samples=0)
-            for block in observed
-        ]
+        blocks = [self._receive(at + self._offset, block_len) / np.float32(self._level) for at in starts]
+        found = [separate(block, slot, ofdm) for block in blocks]
         middles_s = [(at + block_len / 2) / ofdm.sample_rate_hz for at in starts]
-        noise_variance = float(np.mean([estimate.noise_variance for estimate in estimates]))
-        error_variance = float(np.mean([estimate.error_variance for estimate in estimates]))
-        ladder = climb_frequency(np.stack([e.gains for e in estimates]), middles_s, error_variance)
-        self._noise_variance = noise_variance * len(slot.devices)  # separating averages over symbols
+        error_variances = np.mean([channels.error_variances for channels in found], axis=(0, 2))
+        ladder = climb_frequency(np.stack([channels.gains for channels in found]), middles_s, error_variances)
+        self._noise_variance = float(np.mean([channels.noise_variance for channels in found]))
         return Sounding(
             channels={
                 device: ChannelState(gains, self._corrected(slot, device, offset_hz, middles_s[-1]))
@@ -131,7 +121,7 @@ class RadioUplink:
             error_variances=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
             payload_index=self._schedule.payload_index(slot),
             measured_at_s=middles_s[-1],
-            overhead_elements=(REPETITIONS + num_blocks * len(slot.devices)) * ofdm.num_active,
+            overhead_elements=(REPETITIONS + num_blocks * slot.num_symbols) * ofdm.num_active,
             airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,
         )
 

@@ -55,9 +55,9 @@ def test_every_block_of_a_slot_sees_the_same_channel(clock):
     assert len(bursts) == 2  # the first two blocks follow each other without a gap
     gains = []
     for block, burst in enumerate((bursts[0], bursts[0], bursts[1])):
-        indices = slot.block_index(block, OFDM) - LEAD + np.arange(2 * OFDM.symbol_len)
+        indices = slot.block_index(block, OFDM) - LEAD + np.arange(slot.block_len(OFDM))
         heard = receive(burst, indices, reference=reference, sample_rate_hz=RATE_HZ, **clock)
-        gains.append(separate(heard.astype(np.complex64), slot, OFDM)[0])
+        gains.append(separate(heard.astype(np.complex64), slot, OFDM).gains[0])
     np.testing.assert_allclose(np.abs(gains[0]), 1.0, atol=5e-3)
     for later in gains[1:]:
         np.testing.assert_allclose(later, gains[0], atol=8e-3)
@@ -67,7 +67,7 @@ def test_without_a_correction_nothing_is_touched():
     slot = SoundingSlot(round=0, devices=(0,), start_index=500)
     (burst,) = sounding_bursts(slot, 0, OFDM)
     assert burst.start_index == 500
-    assert len(burst.samples) == preamble_len(OFDM) + OFDM.symbol_len
+    assert len(burst.samples) == preamble_len(OFDM) + 8 * OFDM.symbol_len
 
 
 def test_a_correction_goes_on_from_another_without_a_jump():

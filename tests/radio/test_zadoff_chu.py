@@ -16,6 +16,7 @@ def white(rng, *shape):
 
 def layout(num_devices, num_symbols, shift_samples, num_taps, fft_len=256, **changes):
     ofdm = OfdmConfig(fft_len=fft_len, prefix_len=fft_len // 4, num_active=3 * fft_len // 4)
+    changes = {"num_covers": min(num_devices, num_symbols)} | changes
     return JointSounding(
         num_devices=num_devices, num_symbols=num_symbols, shift_samples=shift_samples, num_taps=num_taps,
         ofdm=ofdm, **changes,
@@ -102,6 +103,16 @@ def test_offsets_of_two_percent_leak_as_little_as_documented(rng, num_symbols, l
     assert 10 * np.log10(np.mean(errors)) < leakage_db + 1  # 20 slots of random signs scatter
 
 
+@pytest.mark.parametrize("num_covers", [2, 3, 8])
+def test_covers_lie_as_far_apart_as_can_be_and_separate_exactly(num_covers, rng):
+    sounding = layout(8, 8, 256 // -(-8 // num_covers), 20, num_covers=num_covers)
+    numbers = [sounding.place(device)[0] for device in range(8)]
+    assert sorted(set(numbers)) == {2: [0, 4], 3: [0, 2, 5], 8: list(range(8))}[num_covers]
+    channels = drawn_channels(rng, sounding, rng.integers(0, 20, size=(8, 3)))
+    joint = separate_joint(np.einsum("isk,ik->sk", sent(sounding), channels), sounding)
+    np.testing.assert_allclose(joint.gains, channels, atol=2e-5)
+
+
 def test_every_device_sends_unit_magnitudes_and_low_peaks():
     sounding = layout(32, 4, 32, 16)
     np.testing.assert_allclose(np.abs(sent(sounding)), 1.0, rtol=1e-6)
@@ -114,7 +125,7 @@ def test_every_device_sends_unit_magnitudes_and_low_peaks():
     ("numbers", "message"),
     [
         ((0, 1, 32, 16), "num_devices and num_symbols must be at least 1, got 0, 1"),
-        ((32, 2, 32, 16), "32 devices in 2 symbols are 16 a symbol, but only 8 shifts of 32 samples fit into"),
+        ((32, 2, 32, 16), "32 devices under 2 covers are 16 a symbol, but only 8 shifts of 32 samples fit into"),
         ((8, 1, 32, 24), "8 devices of 24 taps explain any 192 values of a symbol and leave none to measure noise"),
         ((8, 1, 32, 25), r"num_taps must be in \[1, 24\] .* got 25; use wider shifts"),
     ],
@@ -125,6 +136,8 @@ def test_layouts_that_cannot_be_separated_are_refused(numbers, message):
 
 
 def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"num_covers must be in \[1, 2\] .* got 3"):
+        layout(2, 8, 64, 32, num_covers=3)
     with pytest.raises(ValueError, match="root must be coprime to num_active 192, got 2"):
         layout(1, 1, 64, 32, root=2)
     sounding = layout(2, 1, 64, 32)

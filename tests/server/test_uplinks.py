@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from calibration.channel import tap_subspace
 from radio.air_config import AirConfig, Fading
 from radio.frame import element_level, modulate_frame
 from radio.interface import Burst, RadioConfig
 from radio.ofdm import OfdmConfig
+from radio.pilots import num_channel_taps
 from radio.schedule import Schedule
 from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
 from radio.uplink import Plan, SyncError
-from server.receiver import RadioUplink, num_channel_taps, window_lead
+from server.receiver import RadioUplink, window_lead
 from sim_backend.air import Air
 from sim_backend.channel import BlockChannel
 from sim_backend.elements import BlockElements, ElementTruth
@@ -151,11 +151,9 @@ def test_received_noise_is_what_the_snr_says(rng):
         sent = payloads(rng, (1,))
         _, reception = link.collect(slot, sounding, sent)
         errors.append(np.mean(np.abs(reception.amplitudes - sent[1]) ** 2))
-    # noise, and half of the sounding's error, the half that turns phases
-    expected = link.noise_variance * (
-        1 + tap_subspace(OFDM, num_channel_taps(OFDM), 0).shape[1] / (2 * OFDM.num_active)
-    )
-    assert np.mean(errors) == pytest.approx(expected, rel=0.04)
+    # noise, and half of the error of a sounding of 8 symbols, the half that turns phases
+    expected = link.noise_variance * (1 + num_channel_taps(OFDM) / (2 * 8 * OFDM.num_active))
+    assert np.mean(errors) == pytest.approx(expected, rel=0.03)
 
 
 def test_without_a_signal_the_slot_is_not_found():
