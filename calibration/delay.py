@@ -52,3 +52,14 @@ def estimate_delay(
     std = tone_std(tone, gain_power, noise_variance) * ofdm.fft_len
     quality = min(gain_power * ofdm.num_active / energy, 1.0) if energy > 0.0 else 0.0
     return DelayEstimate(-tone.frequency * ofdm.fft_len, std, quality)
+
+
+def estimate_mean_delay(response: NDArray[np.complexfloating], ofdm: OfdmConfig) -> NDArray[np.float64]:
+    """(...) mean delay of a channel's paths in samples, weighted by their power: the phase between neighbours.
+
+    response: (..., num_active). Unambiguous within +- fft_len / 2 samples. Unlike the strongest path's delay it moves
+    continuously while paths fade.
+    """
+    neighbours = np.flatnonzero(np.diff(centred_bins(ofdm)) == 1)  # not across the empty DC bin
+    turned = np.sum(response[..., neighbours + 1] * response[..., neighbours].conj(), axis=-1)
+    return np.asarray(-np.angle(turned) * ofdm.fft_len / (2.0 * np.pi))

@@ -12,12 +12,15 @@ class LadderEstimate:
     """offsets_hz: (num_devices,) residual carrier offset. gains: (num_devices, num_active) at the last instant, with
     that offset undone averaged over the instants at which the channel was still the same; error_variances:
     (num_devices,) what that leaves of a single measurement's. quality: (num_devices,) in [0, 1], share of the instants
-    that agree with the last; far below 1 the channel fades in between or a turn was miscounted."""
+    that agree with the last; far below 1 the channel fades in between or a turn was miscounted. unsteady_rad:
+    (num_devices,) most that the phase of an instant differs from the last with the offset undone; a miscounted turn
+    leaves a radian or more."""
 
     offsets_hz: NDArray[np.float64]
     gains: NDArray[np.complex128]
     error_variances: NDArray[np.float64]
     quality: NDArray[np.float64]
+    unsteady_rad: NDArray[np.float64]
 
 
 AGREEMENT = (
@@ -51,4 +54,5 @@ def climb_frequency(
     )  # (num_instants, num_devices); the last agrees with itself
     count = agrees.sum(axis=0)
     mean = np.einsum("bi,bik->ik", agrees, still) / count[:, None]
-    return LadderEstimate(offsets_hz, mean, error_variance / count, count / len(gains))
+    unsteady_rad = np.abs(np.angle(np.einsum("bik,ik->bi", still, still[-1].conj()))).max(axis=0)
+    return LadderEstimate(offsets_hz, mean, error_variance / count, count / len(gains), unsteady_rad)

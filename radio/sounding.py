@@ -20,20 +20,27 @@ from radio.zadoff_chu import JointChannels, JointSounding, separate_joint, sound
 
 @dataclass(frozen=True, kw_only=True)
 class AcquisitionSlot:
-    """Devices send their preambles one after the other, uncorrected, `turn_len` samples apart.
+    """Devices send their preambles one after the other, `turn_len` samples apart, each in the middle of its turn.
 
-    start_index: of the first turn, on each radio's own clock; a device sends in the middle of its turn.
+    start_index: of the first turn, on the receiver's nominal clock. sounding: who sounds afterwards, if heard.
+    corrections: what is known of a device already, which it undoes; others send on their own clocks.
     """
 
     round: int
     devices: tuple[int, ...]
     start_index: int
     turn_len: int
+    sounding: tuple[int, ...]
+    corrections: Mapping[int, Correction] = field(default_factory=dict)
 
     def turn_index(self, device: int, ofdm: OfdmConfig) -> int:
-        """Index at which a device's preamble starts."""
+        """Index at which a device's preamble is to arrive."""
         middle = (self.turn_len - preamble_len(ofdm)) // 2
         return self.start_index + self.devices.index(device) * self.turn_len + middle
+
+    def correction(self, device: int) -> Correction:
+        """What a device undoes."""
+        return self.corrections.get(device, Correction())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +81,11 @@ class SoundingSlot:
 
 
 def acquisition_burst(slot: AcquisitionSlot, device: int, ofdm: OfdmConfig) -> Burst:
-    """The preamble of a device in its turn, unit amplitude per subcarrier."""
-    return Burst(preamble(ofdm, device_identity(device)), slot.turn_index(device, ofdm))
+    """The preamble of a device in its turn, unit amplitude per subcarrier; it leaves at a whole index."""
+    correction = slot.correction(device)
+    departure = correction.departure(slot.turn_index(device, ofdm))
+    samples = preamble(ofdm, device_identity(device))
+    return Burst(turn_back(samples, correction, departure, ofdm.sample_rate_hz), departure)
 
 
 def sounding_bursts(slot: SoundingSlot, device: int, ofdm: OfdmConfig) -> tuple[Burst, ...]:

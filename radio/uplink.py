@@ -5,7 +5,7 @@ Power 1 is the nominal power of a resource element, on every uplink.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,8 @@ class Plan:
 class Sounding:
     """Outcome of a sounding slot: channels per device, and how far each estimate can be trusted.
 
-    error_variances: mean squared error expected of each device's gains, 0 where the truth was given.
+    error_variances: mean squared error expected of each device's gains, 0 where the truth was given, infinite where
+    they are not to be trusted.
     payload_index: when the payload frame is to arrive. measured_at_s: instant at which the gains hold, on the
         receiver's nominal clock.
     """
@@ -114,6 +115,14 @@ class Uplink(Protocol):
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Receive the superposition of what plan.devices sent. Raises SyncError."""
+        ...
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """What later rounds depend on, apart from the air: named arrays, none where rounds are independent."""
+        ...
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Inverse of `save`, before the first round of a process."""
         ...
 
     def close(self) -> None:

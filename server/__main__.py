@@ -219,6 +219,8 @@ def _plug_in(arm: Arm) -> Bench:
         round_s=experiment.link.round_s,
         gap_s=experiment.link.gap_s,
         free_clocks=experiment.radio.reference == "free",
+        crystal_ppm=experiment.radio.crystal_ppm,
+        num_devices=experiment.fleet.devices,
     )
     num_elements = scheme.num_elements(agents[0].model.num_parameters, experiment.update.measurements)
     if over_waveform:
@@ -293,9 +295,7 @@ def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) ->
         for device in range(experiment.fleet.devices)
     }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    uplink_over_radios = RadioUplink(
-        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, radio.crystal_ppm
-    )
+    uplink_over_radios = RadioUplink(receiver, transmitters, schedule, link.backoff_db, radio.center_hz)
     return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios)
 
 

@@ -1,6 +1,7 @@
 """Everything that a run continues from, in one file that is replaced whole: either the old or the new one exists.
 
-Random streams, fading and noise are functions of seed and round, so parameters and memories are all there is.
+Random streams, fading and noise are functions of seed and time, so parameters, memories and what the uplink knows of
+its clocks are all there is.
 """
 
 import json
@@ -16,6 +17,8 @@ from safetensors.numpy import save
 
 PARAMETERS = "theta"
 MEMORY = "memory."
+UPLINK = "uplink."
+FORMAT = 2  # 1 had no state of the uplink
 
 
 class CheckpointError(RuntimeError):
@@ -24,7 +27,8 @@ class CheckpointError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """After `round` rounds. untrained: the evaluation before the first of them; failed_in_a_row: up to here."""
+    """After `round` rounds. untrained: the evaluation before the first of them; failed_in_a_row: up to here; uplink:
+    what `Uplink.save` gave."""
 
     round: int
     theta: NDArray[np.float32]
@@ -32,6 +36,7 @@ class Checkpoint:
     untrained: dict[str, Any] = field(default_factory=dict)
     failed_in_a_row: int = 0
     wall_s: float = 0.0
+    uplink: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def checkpoint_path(folder: Path) -> Path:
@@ -43,7 +48,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write beside the old one, flush to disk, replace."""
     tensors = {PARAMETERS: checkpoint.theta}
     tensors |= {f"{MEMORY}{device}": values for device, values in checkpoint.memories.items()}
+    tensors |= {f"{UPLINK}{name}": values for name, values in checkpoint.uplink.items()}
     facts = {
+        "format": FORMAT,
         "round": checkpoint.round,
         "untrained": checkpoint.untrained,
         "failed_in_a_row": checkpoint.failed_in_a_row,
@@ -65,8 +72,15 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         raise CheckpointError(
             f"{path} cannot be read: {error}; remove the run folder and start again"
         ) from error
+    found = facts.pop("format", 1)
+    if found != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {found}, this version continues format {FORMAT}; finish the run with the version that "
+            "began it, or start again in another folder"
+        )
     memories = {int(n.removeprefix(MEMORY)): v for n, v in tensors.items() if n.startswith(MEMORY)}
-    return Checkpoint(theta=tensors[PARAMETERS], memories=memories, **facts)
+    uplink = {n.removeprefix(UPLINK): v for n, v in tensors.items() if n.startswith(UPLINK)}
+    return Checkpoint(theta=tensors[PARAMETERS], memories=memories, uplink=uplink, **facts)
 
 
 def write_whole(path: Path, content: bytes) -> None:

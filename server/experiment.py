@@ -45,6 +45,7 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
         state = _begin(rounds)
     else:
         rounds.restore_memories(state.memories)
+        rounds.uplink.restore(state.uplink)
     keep_rounds(folder, state.round)
     earlier_s, theta, failed_in_a_row = state.wall_s, state.theta, state.failed_in_a_row
 
@@ -52,7 +53,16 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
         wall_s = earlier_s + time.monotonic() - started
         memories = rounds.save_memories()
         write_checkpoint(
-            folder, Checkpoint(num_rounds, theta, memories, state.untrained, failed_in_a_row, wall_s)
+            folder,
+            Checkpoint(
+                num_rounds,
+                theta,
+                memories,
+                state.untrained,
+                failed_in_a_row,
+                wall_s,
+                rounds.uplink.save(),
+            ),
         )
 
     for index in range(state.round, run.rounds):

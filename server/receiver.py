@@ -1,13 +1,18 @@
 """Samples to amplitudes: the server's end of an uplink that runs over radios."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.acquisition import Detector, detect
+from calibration.delay import estimate_mean_delay
 from calibration.ladder import climb_frequency
 from calibration.single_path import estimate_path
 from calibration.timing import estimate_timing
+from calibration.tracking import Track
 from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.channel_state import ChannelState
 from radio.correction import Correction
@@ -18,10 +23,11 @@ from radio.preamble import REPETITIONS, device_identity, preamble, preamble_len
 from radio.schedule import Schedule
 from radio.sounding import AcquisitionSlot, SoundingSlot, separate
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
+from server.clocks import Clocks
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 MARGIN = 32  # samples on either side of a preamble that its estimate needs
-DEADLINE_S = 10.0
+DEADLINE_S = 10.0  # beyond a round period
 
 
 def window_lead(ofdm: OfdmConfig) -> int:
@@ -33,8 +39,10 @@ class RadioUplink:
     """The server's receiver, and the transmitters whose air lives in this process.
 
     receiver: hears the superposition. transmitters: one a device where the air is simulated here; devices with
-    radios of their own transmit by themselves and are not in it. center_hz: carrier, which with one crystal a device
-    tells the sample clock's offset from the carrier's. crystal_ppm: how far apart two crystals may be.
+    radios of their own transmit by themselves and are not in it. center_hz: carrier; with one crystal in a device, its
+    carrier's offset tells that of its sample clock.
+
+    Between rounds it remembers what is known of each free-running clock, and nothing else: `save` and `restore`.
     """
 
     def __init__(
@@ -44,18 +52,32 @@ class RadioUplink:
         schedule: Schedule,
         backoff_db: float,
         center_hz: float,
-        crystal_ppm: float = 20.0,
     ) -> None:
         self._receiver, self._transmitters, self._schedule = receiver, transmitters, schedule
         self._ofdm, self._center_hz = schedule.ofdm, center_hz
-        self._max_cfo_hz = 1e-6 * crystal_ppm * center_hz
+        self._max_cfo_hz = 1e-6 * schedule.crystal_ppm * center_hz
         self._level = element_level(backoff_db, self._ofdm)
         self._offset = 0  # receiver's index minus the nominal one, from the last sounding
         self._noise_variance = 0.0  # of a resource element, from the last sounding
+        self._clocks = Clocks(schedule, center_hz)
+        self._num_turns = 0  # of acquisition, in this round
 
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
-        """The round's first slot on the nominal clock."""
-        return self._schedule.slot(round_index, devices)
+        """The round's first slot on the nominal clock: an acquisition only if something has to be acquired."""
+        self._num_turns = 0
+        if not self._schedule.free_clocks:
+            return self._schedule.slot(round_index, devices)
+        if turns := self._clocks.turns(round_index, devices):
+            return self._schedule.acquisition(round_index, turns, devices, self._clocks.corrections(turns))
+        return self._schedule.slot(round_index, devices, self._clocks.corrections(devices))
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """What is known of the clocks."""
+        return self._clocks.save()
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Inverse of `save`."""
+        self._clocks.restore(saved)
 
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
         """Hold a slot. Raises SyncError if nobody is heard in it."""
@@ -97,6 +119,7 @@ class RadioUplink:
         searched = self._receive(slot.start_index - SEARCH, 2 * SEARCH + preamble_len(ofdm))
         timing = estimate_timing(searched, references)
         if not timing.detected:
+            self._clocks.distrust(slot.devices)
             raise SyncError(
                 f"round {slot.round}: no sounding preamble within {SEARCH} samples of its instant (correlation "
                 f"{timing.quality:.3f}); check the receiver's gain, cable and center_hz, or raise link.snr_db"
@@ -110,65 +133,77 @@ class RadioUplink:
         error_variances = np.mean([channels.error_variances for channels in found], axis=(0, 2))
         ladder = climb_frequency(np.stack([channels.gains for channels in found]), middles_s, error_variances)
         self._noise_variance = float(np.mean([channels.noise_variance for channels in found]))
+        followed = {}
+        if num_blocks > 1:
+            lateness = estimate_mean_delay(ladder.gains, ofdm) + self._offset
+            followed = self._clocks.follow(slot, ladder, error_variances, middles_s, lateness)
         return Sounding(
             channels={
-                device: ChannelState(gains, self._corrected(slot, device, offset_hz, middles_s[-1]))
-                for device, gains, offset_hz in zip(
-                    slot.devices, ladder.gains, ladder.offsets_hz, strict=True
-                )
+                device: ChannelState(gains, followed.get(device, slot.correction(device)))
+                for device, gains in zip(slot.devices, ladder.gains, strict=True)
             },
             noise_variance=self._noise_variance,
-            error_variances=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
+            error_variances={
+                device: float(variance) if num_blocks == 1 or device in followed else math.inf
+                for device, variance in zip(slot.devices, ladder.error_variances, strict=True)
+            },
             payload_index=self._schedule.payload_index(slot),
             measured_at_s=middles_s[-1],
-            overhead_elements=(REPETITIONS + num_blocks * slot.num_symbols) * ofdm.num_active,
-            airtime_s=slot.num_samples(ofdm) / ofdm.sample_rate_hz,
-        )
-
-    def _corrected(self, slot: SoundingSlot, device: int, offset_hz: float, instant_s: float) -> Correction:
-        """What a device undid in the slot, refined by the offset that was left, without a jump at `instant_s`."""
-        before = slot.correction(device)
-        if len(slot.block_gaps) == 1:
-            return before
-        rate_hz = self._ofdm.sample_rate_hz
-        at = round(before.exact_departure(instant_s * rate_hz))
-        cfo_hz = before.cfo_hz + offset_hz
-        return Correction(
-            delay_samples=before.delay_samples + before.drift * (at - before.reference_index),
-            cfo_hz=cfo_hz,
-            drift=-cfo_hz / self._center_hz,
-            reference_index=at,
-            phase_rad=before.rotation_rad(at, rate_hz),
+            overhead_elements=(REPETITIONS * (1 + self._num_turns) + num_blocks * slot.num_symbols)
+            * ofdm.num_active,
+            airtime_s=(slot.num_samples(ofdm) + self._num_turns * self._schedule.turn_len)
+            / ofdm.sample_rate_hz,
         )
 
     def _acquire(self, slot: AcquisitionSlot) -> SoundingSlot:
-        """Find each device in its turn; those that are not heard sit the round out."""
-        ofdm, rate_hz = self._ofdm, self._ofdm.sample_rate_hz
-        corrections = {}
+        """Find each device in its turn; those that have to sound and are not heard sit the round out.
+
+        Those that sound are remembered once their sounding went well, so that a false alarm is forgotten.
+        """
+        self._num_turns = len(slot.devices)
+        corrections = self._clocks.corrections(self._clocks.fresh(slot.round, slot.sounding))
         for turn, device in enumerate(slot.devices):
-            turn_index = slot.start_index + turn * slot.turn_len
-            heard = self._receive(turn_index, slot.turn_len)
-            reference = preamble(ofdm, device_identity(device))
-            found = detect(
-                heard, Detector(reference=reference, sample_rate_hz=rate_hz, max_cfo_hz=self._max_cfo_hz)
-            )
-            if not found.detected:
-                continue
-            first = max(found.start_index - MARGIN, 0)
-            window = heard[first : found.start_index + len(reference) + MARGIN]
-            path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
-            corrections[device] = Correction(
-                delay_samples=turn_index + first + path.delay_samples - slot.turn_index(device, ofdm),
-                cfo_hz=path.cfo_hz,
-                drift=-path.cfo_hz / self._center_hz,
-                reference_index=slot.turn_index(device, ofdm),
-            )
-        if not corrections:
+            found = self._find(slot, turn)
+            if found is None:
+                self._clocks.distrust([device])
+            elif device in slot.sounding:
+                corrections[device] = found.correction
+            else:
+                self._clocks.learn(device, found)
+        heard = tuple(device for device in slot.sounding if device in corrections)
+        if not heard:
             raise SyncError(
                 f"round {slot.round}: none of {len(slot.devices)} devices was heard in its turn; check the receiver's "
                 "gain, cable and center_hz, or raise link.snr_db"
             )
-        return self._schedule.sounding_after(slot, corrections)
+        return self._schedule.sounding_after(slot, heard, corrections)
+
+    def _find(self, slot: AcquisitionSlot, turn: int) -> Track | None:
+        """The device of a turn, if it is heard."""
+        ofdm, rate_hz, device = self._ofdm, self._ofdm.sample_rate_hz, slot.devices[turn]
+        turn_index = slot.start_index + turn * slot.turn_len
+        heard = self._receive(turn_index, slot.turn_len)
+        reference = preamble(ofdm, device_identity(device))
+        found = detect(
+            heard, Detector(reference=reference, sample_rate_hz=rate_hz, max_cfo_hz=self._max_cfo_hz)
+        )
+        if not found.detected:
+            return None
+        first = max(found.start_index - MARGIN, 0)
+        window = heard[first : found.start_index + len(reference) + MARGIN]
+        path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
+        before = slot.correction(device)
+        departure = before.departure(slot.turn_index(device, ofdm))
+        cfo_hz = before.cfo_hz + path.cfo_hz
+        correction = Correction(
+            delay_samples=turn_index + first + path.delay_samples - departure,
+            cfo_hz=cfo_hz,
+            drift=-cfo_hz / self._center_hz,
+            reference_index=departure,
+        )
+        return Track(
+            correction=correction, cfo_std_hz=path.cfo_std_hz, delay_std_samples=path.delay_std_samples
+        )
 
     def close(self) -> None:
         """Close every radio, the receiver last."""
@@ -182,4 +217,4 @@ class RadioUplink:
                     self._transmitters[device].transmit(burst.samples, burst.start_index)
 
     def _receive(self, at: int, num_samples: int) -> Samples:
-        return self._receiver.receive(at, num_samples, DEADLINE_S)
+        return self._receiver.receive(at, num_samples, DEADLINE_S + self._schedule.round_s)

@@ -15,6 +15,7 @@ from devices.proxy import DeviceProxy
 from radio.decibel import to_db
 from radio.interface import RadioError
 from radio.seeds import Use, stream
+from radio.sounding import SoundingSlot
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
 from server.config import Experiment
 from server.error_budget import Estimates, error_budget
@@ -184,9 +185,12 @@ class Rounds:
         while not isinstance(outcome, Sounding):
             slot = outcome
             replies = self._ask(dict.fromkeys(slot.devices, messages.Sound(slot)), record)
-            self._need_quorum(replies, "could sound", record)
-            if len(replies) < len(slot.devices):  # covers are orthogonal over the devices of a slot
-                raise RoundFailed(f"{len(slot.devices) - len(replies)} devices did not sound")
+            if isinstance(
+                slot, SoundingSlot
+            ):  # in an acquisition who does not send is not heard, and that is all
+                self._need_quorum(replies, "could sound", record)
+                if len(replies) < len(slot.devices):  # a silent device's noise would pass for a channel
+                    raise RoundFailed(f"{len(slot.devices) - len(replies)} devices did not sound")
             pilots = {d: reply.emitted for d, reply in replies.items() if isinstance(reply, messages.Sent)}
             outcome = self.uplink.sound(slot, pilots)
         return outcome
@@ -259,8 +263,11 @@ def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
 
 def phase_residuals(sounding: Sounding) -> dict[int, float]:
     """Phase error in rad, rms, that the noise of the sounding predicts for each device's compensation."""
-    gains = {d: float(np.mean(np.abs(channel.gains) ** 2)) for d, channel in sounding.channels.items()}
-    return {d: math.sqrt(sounding.error_variances[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()}
+    errors = sounding.error_variances
+    gains = {  # without the noise that is in them, so that silence does not pass for a channel
+        d: float(np.mean(np.abs(channel.gains) ** 2)) - errors[d] for d, channel in sounding.channels.items()
+    }
+    return {d: math.sqrt(errors[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()}
 
 
 def measured_mean_gain(sounding: Sounding) -> float:

@@ -3,12 +3,17 @@
 With no fading and no noise it is the error-free uplink. The sounding slot returns the truth.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
 from radio.frame import num_payload_symbols
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
+from radio.sounding import SoundingSlot
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding
 from sim_backend.elements import ElementChannel
 
@@ -28,11 +33,12 @@ class SymbolUplink:
         self._noise_variance, self._seed = noise_variance, seed
 
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
-        """Same instants as over a waveform, so that fading is the same."""
+        """Same instants as over a waveform that acquires nobody, so that fading is the same."""
         return self._schedule.slot(round_index, devices)
 
     def sound(self, slot: Slot, sent: Emissions) -> Sounding:
         """True gains, those that the payload will see."""
+        assert isinstance(slot, SoundingSlot)  # there is nothing to acquire
         payload_index = self._schedule.payload_index(slot)
         return Sounding(
             channels={
@@ -57,6 +63,13 @@ class SymbolUplink:
         ofdm = self._schedule.ofdm
         airtime_s = num_payload_symbols(plan.num_elements, ofdm) * ofdm.symbol_len / ofdm.sample_rate_hz
         return Reception(total, self._noise_variance, airtime_s=airtime_s)
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Rounds are independent of each other."""
+        return {}
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Nothing was saved."""
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -74,7 +74,7 @@ def test_the_schedule_keeps_the_gap_and_counts_all_airtime():
     slot = schedule.slot(2, (0, 1, 2))
     assert slot.start_index == 2 * 200_000 + 8_000
     assert schedule.payload_index(slot) == slot.start_index + 576 + 8 * 320 + 4_000
-    assert schedule.airtime_s(slot, 192) == pytest.approx((576 + 8 * 320 + 4_000 + 576 + 320) / 4e6)
+    assert schedule.longest_s(3, 192) == pytest.approx((576 + 8 * 320 + 4_000 + 576 + 320) / 4e6)
 
 
 def test_a_round_longer_than_its_period_is_refused_with_the_period_it_needs():
