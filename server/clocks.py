@@ -21,7 +21,7 @@ HEARD = (
     2.0  # a gain's power over its error's: silence has 1, and 2 still tells the phase to a tenth of a radian
 )
 STEADY_RAD = 0.8  # what fading and noise may turn a channel by within a slot; a miscounted turn leaves more
-COUNTED_SHARE = 0.75  # of the offsets that the ladder can tell apart; nearer the edge they may be aliases
+COUNTED_SHARE = 0.5  # of the offsets that the ladder can tell apart; nearer the edge they may be aliases
 TABLE = "clocks"  # name of what is saved
 
 

@@ -47,3 +47,15 @@ def test_a_single_measurement_is_returned_as_it_is(rng):
     found = climb_frequency(gains, (0.0,), 0.1)
     np.testing.assert_array_equal(found.gains, gains[0])
     assert not found.offsets_hz.any()
+
+
+@pytest.mark.parametrize("aliased_hz", [820.0, 1000.0, -1100.0])
+def test_an_offset_beyond_what_can_be_counted_leaves_phases_unsteady_or_an_offset_near_the_edge(
+    aliased_hz, rng
+):
+    _, gains = measured(rng, np.array([aliased_hz, 5.0]), np.sqrt(0.02))
+    found = climb_frequency(gains, INSTANTS_S, 0.02)
+    edge_hz = 1 / (2 * (INSTANTS_S[1] - INSTANTS_S[0]))
+    assert abs(found.offsets_hz[0] - aliased_hz) > 10.0
+    assert found.unsteady_rad[0] > 0.8 or abs(found.offsets_hz[0]) > 0.5 * edge_hz
+    assert found.unsteady_rad[1] < 0.1

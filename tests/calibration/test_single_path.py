@@ -5,7 +5,7 @@ import pytest
 
 from calibration.acquisition import Detector, detect
 from calibration.bounds import channel_bound, fisher_information, path_bounds, path_model
-from calibration.delay import apply_delay, estimate_delay, remove_delay
+from calibration.delay import apply_delay, estimate_delay, estimate_mean_delay, remove_delay
 from calibration.single_path import estimate_path
 from radio.ofdm import OfdmConfig
 from radio.preamble import preamble
@@ -152,3 +152,14 @@ def test_from_first_contact_to_a_hundredth_of_a_sample(rng):
     path = estimate_path(window, reference, RATE, MARGIN, found.cfo_hz)
     assert first + path.delay_samples == pytest.approx(700.25, abs=5 * path.delay_std_samples)
     assert path.cfo_hz == pytest.approx(-41_234.0, abs=5 * path.cfo_std_hz)
+
+
+def test_the_mean_delay_is_that_of_the_power():
+    lone = apply_delay(np.full((2, 192), 0.5j), 7.3, OFDM)
+    np.testing.assert_allclose(estimate_mean_delay(lone, OFDM), 7.3, atol=1e-9)
+    flat = np.ones(192, complex)
+    paths = [apply_delay(flat, delay, OFDM) for delay in (-4.0, 12.0)]
+    # whole delays are orthogonal over all 256 subcarriers and nearly so over 192; angles add as powers do when small
+    assert estimate_mean_delay(np.sqrt(0.75) * paths[0] + 0.5j * paths[1], OFDM) == pytest.approx(
+        0.0, abs=0.3
+    )

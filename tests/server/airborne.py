@@ -11,7 +11,7 @@ from radio.ofdm import OfdmConfig
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
-from radio.uplink import Plan
+from radio.uplink import Plan, Slot, Sounding
 from server.metrics import perfect_superposition, relative_error, unturn
 from server.receiver import RadioUplink
 from sim_backend.air import Air
@@ -33,34 +33,37 @@ DEVICES = tuple(range(8))
 
 class Judged(NamedTuple):
     """error: of the received amplitudes; noise: what noise of variance 1 would make of it; both over the perfect
-    superposition's energy, as are the parts."""
+    superposition's energy, as are the parts. slots, sounding: what went before."""
 
     error: float
     noise: float
     parts: dict[str, float]
+    slots: list[Slot]
+    sounding: Sounding
 
 
-def open_uplink(impairments, snr_db, seed, devices=DEVICES, gap_s=1e-3, acquires=None):
-    """(uplink, truth, medium). acquires: whether rounds begin with an acquisition, by default where clocks run free."""
+def open_uplink(impairments, snr_db, seed, devices=DEVICES, gap_s=1e-3, acquires=None, round_s=0.1):
+    """(uplink, truth, medium). acquires: whether clocks are acquired and followed, by default where they run free."""
     medium = PathMedium(impairments, seed)
     air = Air(medium, memory_s=1.0)
     noise_variance = 0.0 if snr_db is None else from_db(-snr_db) * LEVEL**2
     front_end = draw_front_end(impairments, seed, -1, 4e6, noise_variance, from_db(-BACKOFF_DB))
     transmitters = {device: SimRadio(air, device, CONFIG, FrontEnd(seed, device)) for device in devices}
     free = impairments.clock == "free" if acquires is None else acquires
-    schedule = Schedule(ofdm=OFDM, round_s=0.1, gap_s=gap_s, free_clocks=free)
+    schedule = Schedule(ofdm=OFDM, round_s=round_s, gap_s=gap_s, free_clocks=free, num_devices=len(devices))
     receiver = SimRadio(air, -1, CONFIG, front_end, 321)
     uplink = RadioUplink(receiver, transmitters, schedule, BACKOFF_DB, 915e6)
     return uplink, AirTruth(PathElements(medium, OFDM, 915e6), receiver, LEVEL, OFDM), medium
 
 
-def run_round(uplink, truth, index, seed, devices=DEVICES):
-    """Sound, send Gaussian amplitudes, judge."""
-    slot = uplink.slot(index, devices)
-    if isinstance(slot, AcquisitionSlot):
-        slot = uplink.sound(slot, {d: scaled([acquisition_burst(slot, d, OFDM)]) for d in devices})
-    assert slot.devices == devices
-    sounding = uplink.sound(slot, {d: scaled(sounding_bursts(slot, d, OFDM)) for d in devices})
+def run_round(uplink, truth, index, seed, devices=DEVICES, silent=()):
+    """Sound, send Gaussian amplitudes, judge. Silent devices send nothing, and those that are not heard sit out."""
+    slots, sounding = [], uplink.slot(index, devices)
+    while not isinstance(sounding, Sounding):
+        slots.append(sounding)
+        sent = {device: pilots(sounding, device) for device in sounding.devices if device not in silent}
+        sounding = uplink.sound(sounding, sent)
+    devices = tuple(device for device in sounding.channels if np.isfinite(sounding.error_variances[device]))
     plan = Plan(round=index, seed=0, devices=devices, dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
                 start_index=sounding.payload_index)  # fmt: skip
     amplitudes, frames = {}, {}
@@ -78,7 +81,16 @@ def run_round(uplink, truth, index, seed, devices=DEVICES):
         relative_error(reception.amplitudes, perfect),
         NUM_ELEMENTS / energy,
         {name: part / energy for name, part in parts.items()},
+        slots,
+        sounding,
     )
+
+
+def pilots(slot, device):
+    """What a device sends in a slot."""
+    if isinstance(slot, AcquisitionSlot):
+        return scaled([acquisition_burst(slot, device, OFDM)])
+    return scaled(sounding_bursts(slot, device, OFDM))
 
 
 def scaled(bursts):

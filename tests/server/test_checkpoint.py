@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from server.checkpoint import Checkpoint, CheckpointError, checkpoint_path, read_checkpoint, write_checkpoint
 
@@ -7,8 +10,9 @@ from server.checkpoint import Checkpoint, CheckpointError, checkpoint_path, read
 def make(round_index=3):
     theta = np.arange(6, dtype=np.float32) / 7
     return Checkpoint(
-        round_index, theta, {0: theta * 2, 11: theta * 3}, {"accuracy_after": 0.1 + 0.2}, 2, 1.5
-    )
+        round_index, theta, {0: theta * 2, 11: theta * 3}, {"accuracy_after": 0.1 + 0.2}, 2, 1.5,
+        {"clocks": np.array([[1.0, 0.1 + 0.2]]), "none": np.zeros((0, 9))},
+    )  # fmt: skip
 
 
 def test_what_is_written_is_read_back_bit_for_bit(tmp_path):
@@ -23,6 +27,21 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(found.theta, make().theta)
     assert set(found.memories) == {0, 11}
     np.testing.assert_array_equal(found.memories[11], make().memories[11])
+    assert set(found.uplink) == {"clocks", "none"}
+    for name, values in make().uplink.items():
+        assert found.uplink[name].dtype == np.float64
+        np.testing.assert_array_equal(found.uplink[name], values)
+
+
+def test_one_of_an_older_format_is_refused_with_the_remedy(tmp_path):
+    facts = {"round": 3, "untrained": {}, "failed_in_a_row": 0, "wall_s": 1.0}  # as format 1 had them
+    path = checkpoint_path(tmp_path)
+    path.parent.mkdir()
+    path.write_bytes(save({"theta": np.zeros(3, np.float32)}, metadata={"airmeta": json.dumps(facts)}))
+    with pytest.raises(
+        CheckpointError, match="has format 1, this version continues format 2; finish the run with"
+    ):
+        read_checkpoint(tmp_path)
 
 
 def test_the_newer_replaces_the_older_and_leaves_nothing_beside_it(tmp_path):

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from devices import messages
+from radio.channel_state import ChannelState
 from radio.schemes import phase
 from radio.seeds import Use, stream
+from radio.uplink import Sounding
 from server.config_file import build
-from server.rounds import RoundFailed, common_scale, draw_active, learning_rates
+from server.rounds import RoundFailed, common_scale, draw_active, learning_rates, phase_residuals
 from tests.server.fleet import DIMENSION, make_rounds
 
 ZERO = np.zeros(DIMENSION, np.float32)
@@ -180,6 +182,13 @@ def test_a_device_that_was_hardly_heard_sits_out_and_keeps_its_update():
     assert (record["sitting_out"], record["devices"]) == ([1], [0, 2, 3])
     assert rounds.proxy.devices[1].delivered == [False]
     np.testing.assert_array_equal(rounds.proxy.devices[1].memory, rounds.proxy.devices[1].update)
+
+
+@pytest.mark.parametrize(("power", "error", "residual_rad"), [(1.02, 0.02, 0.1), (0.5, 0.5, math.inf)])
+def test_the_phase_residual_counts_noise_as_no_gain(power, error, residual_rad):
+    heard = Sounding({3: ChannelState(np.full(4, 1j * math.sqrt(power)))}, 1.0, {3: error}, 0)
+    # sqrt(error / (2 (power - error)))
+    assert min(phase_residuals(heard)[3], 1e3) == pytest.approx(min(residual_rad, 1e3))
 
 
 def test_without_a_model_the_gains_measured_in_the_round_make_the_mean():
