@@ -27,7 +27,7 @@ from server.clocks import Clocks
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 MARGIN = 32  # samples on either side of a preamble that its estimate needs
-DEADLINE_S = 10.0  # beyond a round period
+DEADLINE_S = 10.0  # after the last sample
 
 
 def window_lead(ofdm: OfdmConfig) -> int:
@@ -217,4 +217,6 @@ class RadioUplink:
                     self._transmitters[device].transmit(burst.samples, burst.start_index)
 
     def _receive(self, at: int, num_samples: int) -> Samples:
-        return self._receiver.receive(at, num_samples, DEADLINE_S + self._schedule.round_s)
+        """A reception may lie a long round ahead, or, in a run that is continued, all rounds before it."""
+        ahead_s = max(0, at + num_samples - self._receiver.now()) / self._ofdm.sample_rate_hz
+        return self._receiver.receive(at, num_samples, ahead_s + DEADLINE_S)
