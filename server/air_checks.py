@@ -3,9 +3,10 @@
 from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.impairments import Impairments
 from radio.ofdm import OfdmConfig
+from radio.pilots import num_channel_taps
 from server.config import ConfigError, Experiment
 from server.link_noise import mean_snr_db
-from server.receiver import num_channel_taps, window_lead
+from server.receiver import window_lead
 
 LOWEST_SNR_DB = -30.0
 
@@ -102,17 +103,20 @@ def _check_prefix(experiment: Experiment, impairments: Impairments, ofdm: OfdmCo
 
 
 def _check_search(experiment: Experiment, impairments: Impairments, ofdm: OfdmConfig) -> None:
-    """Nothing may drift out of the window around a slot's nominal instant in which the receiver looks for it."""
+    """Nothing may drift out of the window around a slot's nominal instant in which the receiver looks for it.
+
+    With one crystal a free clock is followed by its carrier; a sample clock of its own is met anew in every round.
+    """
     air, run, rate_hz = experiment.air, experiment.run, ofdm.sample_rate_hz
-    limit = MAX_START_OFFSET_SAMPLES * (2 if experiment.radio.reference == "free" else 1)
-    ppm = impairments.max_clock_offset_ppm
-    if impairments.separate_sample_clock:
-        ppm = abs(impairments.sample_clock_offset_ppm)
-    drift = 1e-6 * ppm * run.rounds * experiment.link.round_s * rate_hz
+    free = experiment.radio.reference == "free"
+    limit = MAX_START_OFFSET_SAMPLES * (2 if free else 1)
+    ppm = abs(impairments.sample_clock_offset_ppm) if impairments.separate_sample_clock else 0.0
+    num_rounds = 1 if free else run.rounds
+    drift = 1e-6 * ppm * num_rounds * experiment.link.round_s * rate_hz
     delay = (impairments.max_delay_s + max(impairments.tap_delays_s)) * rate_hz
     if air.start_offset_samples + delay + drift > limit:
         raise ConfigError(
-            f"air.start_offset_samples = {air.start_offset_samples}, delays of {delay:.4g} samples and a clock that is "
-            f"{ppm:g} ppm off for {run.rounds} rounds, {drift:.4g} samples, exceed the {limit} in which the receiver "
-            "looks for a slot; lower one of them, run.rounds or link.round_s"
+            f"air.start_offset_samples = {air.start_offset_samples}, delays of {delay:.4g} samples and a sample clock "
+            f"that is {ppm:g} ppm off for {num_rounds} rounds, {drift:.4g} samples, exceed the {limit} in which the "
+            "receiver looks for a slot; lower one of them, run.rounds or link.round_s"
         )

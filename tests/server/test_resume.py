@@ -7,7 +7,8 @@ from devices import messages
 from radio.sounding import AcquisitionSlot, SoundingSlot
 from server.__main__ import _plug_in
 from server.checkpoint import read_checkpoint
-from server.config import Arm, build
+from server.config import Arm
+from server.config_file import build
 from server.experiment import run_arm
 from server.recorder import read_rounds
 
