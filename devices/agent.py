@@ -17,8 +17,9 @@ from devices.learning.models import Model, load_model
 from devices.memory import combine, remember
 from devices.messages import DeviceSettings, Reply, Request
 from radio.channel_state import ChannelState
-from radio.frame import modulate_frame, modulate_payload
-from radio.interface import Burst, check_full_scale, peak_amplitude
+from radio.frame import modulate_frame, payload_peak
+from radio.interface import Burst, check_full_scale
+from radio.pilots import Place
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.sounding import AcquisitionSlot, SoundingSlot, acquisition_burst, sounding_bursts
@@ -126,7 +127,8 @@ class Agent:
         if self.settings.waveform is None:
             return messages.Prepared(power)
         ofdm, level = self.settings.waveform
-        return messages.Prepared(power, peak_amplitude(modulate_payload(amplitudes, level, ofdm)))
+        channel = self._channel(self._current(draft.round))
+        return messages.Prepared(power, payload_peak(amplitudes, channel, level, ofdm))
 
     def _transmit(self, plan: Plan) -> Reply:
         current = self._current(plan.round)
@@ -135,7 +137,9 @@ class Agent:
             emitted = Burst(np.asarray(amplitudes), 0)
         else:
             ofdm, level = self.settings.waveform
-            emitted = modulate_frame(amplitudes, self._channel(current), plan.start_index, level, ofdm)
+            place = Place(plan.devices.index(self.device), len(plan.devices))
+            channel = self._channel(current)
+            emitted = modulate_frame(amplitudes, channel, plan.start_index, level, ofdm, place)
             check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
         return messages.Sent((emitted,), amplitudes, current.sent)
 

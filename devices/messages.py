@@ -123,7 +123,7 @@ class Prepare:
 @dataclass(frozen=True)
 class Prepared:
     """Mean power of a resource element at scale 1, and the payload's highest |I| or |Q| at that scale, where full
-    scale is 1 (0 where no waveform is involved)."""
+    scale, or what pilots leave of it, is 1 (0 where no waveform is involved)."""
 
     power: float
     peak: float = 0.0

@@ -6,23 +6,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.correction import Correction
+from radio.ofdm import OfdmConfig
+from radio.resource_map import element_subcarriers
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelState:
-    """What a device is told of its channel: element j of the payload sees gains[j % len(gains)].
+    """What a device is told of its channel.
 
-    gains: (num_active,) or (1,), complex, as seen with `correction` applied.
+    gains: complex, as seen with `correction` applied: (num_active,) in order of frequency where `ofdm` is given,
+    else (1,), the same for every element, or (num_elements,), one for each.
     correction: what the device has to undo of its clock and delay; nothing where no waveform is involved.
     """
 
     gains: NDArray[np.complex128]
     correction: Correction = field(default_factory=Correction)
+    ofdm: OfdmConfig | None = None
 
     def over(self, num_elements: int) -> NDArray[np.complex128]:
         """(num_elements,) the gain of every resource element."""
-        return np.resize(self.gains, num_elements)
+        return self._on_elements(self.gains, num_elements)
 
     def compensation(self, num_elements: int) -> NDArray[np.complex128]:
         """(num_elements,) exp(-j arg h) of every resource element: aligns a device with the others in the air."""
-        return np.resize(np.exp(-1j * np.angle(self.gains)), num_elements)
+        return self._on_elements(self._turned_back(), num_elements)
+
+    def subcarrier_compensation(self, ofdm: OfdmConfig) -> NDArray[np.complex128]:
+        """(num_active,) exp(-j arg h) of every active subcarrier: aligns a device's pilots with the others'."""
+        return np.broadcast_to(self._turned_back(), (ofdm.num_active,))
+
+    def _turned_back(self) -> NDArray[np.complex128]:
+        return np.exp(-1j * np.angle(self.gains))
+
+    def _on_elements(self, values: NDArray[np.complex128], num_elements: int) -> NDArray[np.complex128]:
+        if self.ofdm is not None and len(values) > 1:
+            return values[element_subcarriers(num_elements, self.ofdm)]
+        if len(values) not in (1, num_elements):
+            raise ValueError(
+                f"{len(values)} gains for {num_elements} elements; give one, one for each element, or those of the "
+                "active subcarriers with their OfdmConfig"
+            )
+        return np.broadcast_to(values, (num_elements,))

@@ -11,12 +11,20 @@ from radio.interface import Samples
 
 @dataclass(frozen=True, kw_only=True)
 class OfdmConfig:
-    """Numerology of one OFDM symbol; lengths in samples. The DC bin stays empty, the band edges are guards."""
+    """Numerology of an OFDM symbol, and how a payload lies on it; all radios of a testbed must agree on both.
+
+    Lengths in samples. The DC bin stays empty, the band edges are guards. num_pilots: active subcarriers that carry
+    known pilots in every payload symbol. interleave: whether elements are spread over the subcarriers. precoding:
+    whether elements are turned by a shared pseudo-random code on the air.
+    """
 
     fft_len: int = 256
     prefix_len: int = 64
     num_active: int = 192
     sample_rate_hz: float = 4e6
+    num_pilots: int = 0
+    interleave: bool = True
+    precoding: bool = False
 
     def __post_init__(self) -> None:
         if not 64 <= self.fft_len <= 4096:
@@ -27,6 +35,29 @@ class OfdmConfig:
             raise ValueError(
                 f"number of active subcarriers must be even and in [2, {self.fft_len - 2}], got {self.num_active}"
             )
+        most = self.num_active // 4 * 2  # a comb with more teeth than gaps is no comb
+        if not (0 <= self.num_pilots <= most and self.num_pilots % 2 == 0):
+            raise ValueError(
+                f"number of pilot subcarriers must be even and in [0, {most}], half of the {self.num_active} active "
+                f"ones, got {self.num_pilots}; lower radio.pilots or raise radio.active"
+            )
+
+    @property
+    def num_data(self) -> int:
+        """Active subcarriers that carry elements of the payload."""
+        return self.num_active - self.num_pilots
+
+    @property
+    def pilot_subcarriers(self) -> NDArray[np.intp]:
+        """(num_pilots,) places among the active subcarriers, rising: even steps, symmetric about DC."""
+        half, teeth = self.num_active // 2, self.num_pilots // 2
+        above = half + (2 * np.arange(teeth) + 1) * half // max(2 * teeth, 1)
+        return np.concatenate([self.num_active - 1 - above[::-1], above]).astype(np.intp)
+
+    @property
+    def data_subcarriers(self) -> NDArray[np.intp]:
+        """(num_data,) the other places among the active subcarriers, rising."""
+        return np.setdiff1d(np.arange(self.num_active), self.pilot_subcarriers)
 
     @property
     def symbol_len(self) -> int:

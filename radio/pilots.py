@@ -1,47 +1,48 @@
-"""Which pilots the devices of a sounding slot send: shifts side by side in a symbol, groups under covers."""
+"""Pilots of a payload frame: one symbol before and one after the payload, and a comb within it.
+
+Header and tail: device number r of n has the subcarriers k = r mod n for itself, at sqrt(n) times the amplitude of a
+payload element, so that with the same power as in the payload every device's phase is seen apart from the others'.
+Comb: all devices send the same pilots, aligned by their compensation, and they add up coherently.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radio.ofdm import OfdmConfig
-from radio.zadoff_chu import JointSounding
+from radio.training import training_symbols
 
-MIN_SHIFT = 16  # samples; paths between samples have tails that reach across narrower ones
-
-
-def num_channel_taps(ofdm: OfdmConfig) -> int:
-    """Span of the channel model, from the window's start: the lead and most of the delay spread a prefix allows."""
-    return max(1, min(5 * ofdm.prefix_len // 8, ofdm.num_active // 2))
+HEADER, TAIL, COMB = 1_000_001, 1_000_002, 1_000_003  # identities, after that of the sounding's pilots
 
 
-def devices_per_symbol(ofdm: OfdmConfig) -> int:
-    """Devices that lie side by side in one symbol: 4 where the prefix is a quarter of it."""
-    num_taps = num_channel_taps(ofdm)
-    shift_samples = max(MIN_SHIFT, -(-num_taps * ofdm.fft_len // ofdm.num_active))
-    fitting = ofdm.fft_len // shift_samples
-    return min(
-        fitting, max(1, (ofdm.num_active - 1) // num_taps)
-    )  # some values have to be left to measure noise
+class Place(NamedTuple):
+    """A device's share of header and tail: it is number `number` of `num_devices` in the order of the plan."""
+
+    number: int
+    num_devices: int
 
 
-def pilot_layout(num_devices: int, num_symbols: int, ofdm: OfdmConfig, free_clocks: bool) -> JointSounding:
-    """Who is where. Raises ValueError for more devices than the symbols carry.
-
-    Free clocks turn covers into each other: then the fewest covers that carry all. On a shared reference shifts are
-    only half as dense, or neighbours' windows would cost accuracy above 20 dB, while every other cover stays unused.
-    """
-    together = devices_per_symbol(ofdm)
-    if num_devices > num_symbols * together:
+def check_num_devices(num_devices: int, ofdm: OfdmConfig) -> None:
+    """ValueError unless each of `num_devices` gets two subcarriers of header and tail."""
+    most = ofdm.num_active // 2
+    if num_devices > most:
         raise ValueError(
-            f"{num_devices} devices sound at once, but {num_symbols} pilot symbols carry {num_symbols * together} "
-            f"({together} a symbol with radio.fft_len = {ofdm.fft_len} and radio.prefix_len = {ofdm.prefix_len}); "
-            f"lower fleet.active to at most {num_symbols * together}, or make the prefix a smaller part of the symbol"
+            f"{num_devices} devices in one frame exceed {most}, half of the {ofdm.num_active} active subcarriers, "
+            "which their pilots share; lower fleet.active or raise radio.active"
         )
-    num_covers = -(-num_devices // together)
-    if not free_clocks:
-        num_covers = max(num_covers, min(num_symbols // 2, -(-2 * num_devices // together)))
-    return JointSounding(
-        num_devices=num_devices,
-        num_symbols=num_symbols,
-        num_covers=num_covers,
-        shift_samples=ofdm.fft_len // -(-num_devices // num_covers),
-        num_taps=num_channel_taps(ofdm),
-        ofdm=ofdm,
-    )
+
+
+def own_pilots(identity: int, place: Place, ofdm: OfdmConfig) -> NDArray[np.complex64]:
+    """(num_active,) what a device sends in the symbol HEADER or TAIL, mean power 1. ValueError for too many devices."""
+    check_num_devices(place.num_devices, ofdm)
+    pilots = np.zeros(ofdm.num_active, dtype=np.complex64)
+    own = slice(place.number, None, place.num_devices)
+    pilots[own] = math.sqrt(place.num_devices) * training_symbols(identity, 1, ofdm.num_active)[0, own]
+    return pilots
+
+
+def comb_pilots(num_symbols: int, ofdm: OfdmConfig) -> NDArray[np.complex64]:
+    """(num_symbols, num_pilots) amplitudes of magnitude 1, the same from every device."""
+    return training_symbols(COMB, num_symbols, ofdm.num_pilots)

@@ -12,6 +12,7 @@ from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.correction import Correction
 from radio.frame import frame_len
 from radio.ofdm import OfdmConfig
+from radio.pilots import check_num_devices
 from radio.preamble import preamble_len
 from radio.sounding import AcquisitionSlot, SoundingSlot
 
@@ -111,8 +112,10 @@ class Schedule:
         return (end - self.start_index(0)) / self.ofdm.sample_rate_hz
 
     def check(self, num_active: int, num_elements: int) -> None:
-        """ValueError unless the devices can sound at once and a round, with its lead on both sides, fits its period."""
+        """ValueError unless the devices can sound at once, the frame has pilots for all, and a round, with its lead on
+        both sides, fits its period."""
         self.slot(0, tuple(range(num_active))).layout(self.ofdm)
+        check_num_devices(num_active, self.ofdm)
         needed = 2.0 * self.lead_s + self.longest_s(num_active, num_elements)
         if needed > self.round_s:
             raise ValueError(

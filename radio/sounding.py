@@ -13,7 +13,7 @@ import numpy as np
 from radio.correction import Correction, delay_on_subcarriers, symbol_delays, turn_back
 from radio.interface import Burst, Samples
 from radio.ofdm import OfdmConfig, demodulate, modulate
-from radio.pilots import pilot_layout
+from radio.pilot_layout import pilot_layout
 from radio.preamble import device_identity, preamble, preamble_len
 from radio.zadoff_chu import JointChannels, JointSounding, separate_joint, sounding_amplitudes
 

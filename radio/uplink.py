@@ -66,6 +66,9 @@ class Reception:
     """The superposed payload. amplitudes: (num_elements,) complex; noise_variance: E|n|^2 of each.
 
     quality: in [0, 1], normalised correlation with the frame's preamble; 1 where no waveform is involved.
+    common_phase_rad: at the frame's header and tail, of all devices together. phase_residuals: what each device differs
+        from it there, in rad. turns: (num_symbols,) unit factors of the common phase, which is removed. Empty where no
+        waveform is involved.
     samples: the received frame from `start_index` of the receiver's clock, where a waveform is involved; kept for
         figures and for judging.
     """
@@ -75,6 +78,9 @@ class Reception:
     quality: float = 1.0
     overhead_elements: int = 0
     airtime_s: float = 0.0
+    common_phase_rad: tuple[float, ...] = ()
+    phase_residuals: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    turns: NDArray[np.complex64] = field(default_factory=lambda: np.zeros(0, np.complex64))
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
     start_index: int = 0
 
@@ -114,7 +120,8 @@ class Uplink(Protocol):
         ...
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
-        """Receive the superposition of what plan.devices sent. Raises SyncError."""
+        """Receive the superposition of what was sent. plan: as the devices know it; `sent` holds those of plan.devices
+        that did transmit. Raises SyncError."""
         ...
 
     def save(self) -> dict[str, NDArray[Any]]:

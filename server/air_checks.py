@@ -3,7 +3,7 @@
 from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.impairments import Impairments
 from radio.ofdm import OfdmConfig
-from radio.pilots import num_channel_taps
+from radio.pilot_layout import num_channel_taps
 from server.config import ConfigError, Experiment
 from server.link_noise import mean_snr_db
 from server.receiver import window_lead

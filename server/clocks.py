@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibration.ladder import LadderEstimate
 from calibration.tracking import SIGMAS, Track, from_table, is_fresh, predict, to_table
 from radio.correction import Correction
-from radio.pilots import num_channel_taps
+from radio.pilot_layout import num_channel_taps
 from radio.schedule import TURN_SEARCH, Schedule
 from radio.sounding import SoundingSlot
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from calibration.acquisition import Detector, detect
 from calibration.delay import estimate_mean_delay
 from calibration.ladder import climb_frequency
+from calibration.phase import common_turns, estimate_phases, remove_turns
 from calibration.single_path import estimate_path
 from calibration.timing import estimate_timing
 from calibration.tracking import Track
 from radio.air_config import MAX_START_OFFSET_SAMPLES
 from radio.channel_state import ChannelState
 from radio.correction import Correction
-from radio.frame import demodulate_frame, element_level, frame_len
+from radio.frame import demodulate_frame, element_level, frame_len, frame_overhead, payload_elements
 from radio.interface import Radio, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import REPETITIONS, device_identity, preamble, preamble_len
@@ -85,7 +86,8 @@ class RadioUplink:
         return self._acquire(slot) if isinstance(slot, AcquisitionSlot) else self._sound(slot)
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
-        """Receive a frame where the sounding put it, check that it is there, demodulate. Raises SyncError."""
+        """Receive a frame where the sounding put it, check that it is there, remove the phase that all devices have in
+        common, read the payload. Raises SyncError."""
         ofdm = self._ofdm
         self._transmit(sent)
         start_index = plan.start_index + self._offset
@@ -97,13 +99,25 @@ class RadioUplink:
                 f"round {plan.round}: no payload preamble where the sounding put it (correlation "
                 f"{found.quality:.3f}); the clock slipped or nobody transmitted"
             )
-        amplitudes = demodulate_frame(samples, plan.num_elements, self._level, ofdm)
+        symbols = demodulate_frame(samples, self._level, ofdm)
+        transmitters = [device for device in plan.devices if device in sent]
+        places = [plan.devices.index(device) for device in transmitters]
+        noise_variance = self._noise_variance
+        phases = estimate_phases(
+            symbols.header, symbols.tail, places, len(plan.devices), noise_variance, ofdm
+        )
+        turns = common_turns(phases, symbols.payload, noise_variance, ofdm)
+        payload = remove_turns(symbols.payload, turns)
+        residuals_rad = [(first, last) for first, last in phases.residuals_rad.tolist()]
         return Reception(
-            amplitudes,
-            self._noise_variance,
+            payload_elements(payload, plan.num_elements, ofdm),
+            noise_variance,
             quality=found.quality,
-            overhead_elements=REPETITIONS * ofdm.num_active,
+            overhead_elements=frame_overhead(plan.num_elements, ofdm),
             airtime_s=len(samples) / ofdm.sample_rate_hz,
+            common_phase_rad=phases.common_rad,
+            phase_residuals=dict(zip(transmitters, residuals_rad, strict=True)),
+            turns=turns,
             samples=samples,
             start_index=start_index,
         )
@@ -139,7 +153,7 @@ class RadioUplink:
             followed = self._clocks.follow(slot, ladder, error_variances, middles_s, lateness)
         return Sounding(
             channels={
-                device: ChannelState(gains, followed.get(device, slot.correction(device)))
+                device: ChannelState(gains, followed.get(device, slot.correction(device)), ofdm)
                 for device, gains in zip(slot.devices, ladder.gains, strict=True)
             },
             noise_variance=self._noise_variance,

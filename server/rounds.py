@@ -174,8 +174,8 @@ class Rounds:
         replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
         self._need_quorum(replies, "could transmit", record)
         sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
-        plan = replace(plan, devices=tuple(sent))  # those who really transmitted
         reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
+        plan = replace(plan, devices=tuple(sent))  # those who really transmitted
         _record_link(record, plan, sounding, reception, sent)
         return _Payload(plan, sounding, sent, reception)
 
@@ -306,3 +306,6 @@ def _record_link(
     record["gain_db"] = [to_db(gain) for gain in gains.values()]
     residuals = phase_residuals(sounding)
     record["phase_residual_rad"] = [residuals[d] for d in plan.devices]
+    if reception.common_phase_rad:
+        record["common_phase_rad"] = list(reception.common_phase_rad)
+        record["residual_phase_rad"] = [list(reception.phase_residuals[d]) for d in plan.devices]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.correction import Correction
-from radio.frame import num_payload_symbols
+from radio.frame import payload_offset
 from radio.ofdm import OfdmConfig
-from radio.preamble import preamble_len
+from radio.resource_map import element_places, element_subcarriers, num_payload_symbols
 from radio.uplink import Plan, Reception, Sounding
 from sim_backend.bands import Band
 from sim_backend.channel import BlockChannel
@@ -41,7 +41,7 @@ class BlockElements:
     def elements(self, device: int, start_index: int, num_elements: int) -> NDArray[np.complex128]:
         """One subcarrier's gain is the same in every symbol."""
         response = self._channel.response(device, start_index // self._channel.block_len, self._ofdm)
-        return np.resize(response, num_elements)
+        return response[element_subcarriers(num_elements, self._ofdm)]
 
     def turned(
         self, device: int, plan: Plan, since_s: float, correction: Correction
@@ -63,7 +63,8 @@ class PathElements:
         """Fading goes on from symbol to symbol."""
         path = self._medium.path(device, -1, self._band)
         times_s = self._middles_s(start_index, num_elements)
-        return path.response(times_s, self._freqs_hz).ravel()[:num_elements]
+        responses = path.response(times_s, self._freqs_hz)
+        return responses.ravel()[element_places(num_elements, self._ofdm)]
 
     def turned(
         self, device: int, plan: Plan, since_s: float, correction: Correction
@@ -78,12 +79,12 @@ class PathElements:
         on_clock_s = times_s + steady.lead_s(times_s)  # of the device, the path's delay apart
         phases = steady.phase(times_s) - 2.0 * np.pi * correction.cfo_hz * on_clock_s
         turn = np.exp(1j * (phases[:-1] - phases[-1]))
-        return (faded * turn[:, None]).ravel()[: plan.num_elements]
+        return (faded * turn[:, None]).ravel()[element_places(plan.num_elements, self._ofdm)]
 
     def _middles_s(self, start_index: int, num_elements: int) -> NDArray[np.float64]:
         """(num_symbols,) the instants at the middle of each payload symbol."""
         ofdm = self._ofdm
-        first = start_index + preamble_len(ofdm) + ofdm.prefix_len + ofdm.fft_len / 2
+        first = start_index + payload_offset(ofdm) + ofdm.prefix_len + ofdm.fft_len / 2
         middles = first + ofdm.symbol_len * np.arange(num_payload_symbols(num_elements, ofdm))
         return middles / ofdm.sample_rate_hz
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
-from radio.frame import num_payload_symbols
+from radio.resource_map import num_payload_symbols
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from radio.sounding import SoundingSlot
@@ -54,6 +54,8 @@ class SymbolUplink:
         """Superpose in device order, add noise once."""
         total = np.zeros(plan.num_elements, dtype=np.complex128)
         for device in plan.devices:
+            if device not in sent:
+                continue
             gains = self._channel.elements(device, plan.start_index, plan.num_elements)
             total += gains * sent[device][0].samples
         if self._noise_variance > 0.0:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -6,9 +8,8 @@ from devices.agent import build_agents
 from devices.messages import DeviceSettings, LearningSettings, ModelSettings, TaskSettings
 from devices.proxy import guarded
 from radio.channel_state import ChannelState
-from radio.frame import demodulate_frame, element_level, frame_len
+from radio.frame import demodulate_frame, element_level, frame_len, payload_elements, payload_offset
 from radio.ofdm import OfdmConfig
-from radio.preamble import preamble_len
 from radio.sounding import AcquisitionSlot, SoundingSlot, sounding_bursts
 from radio.uplink import Plan
 from server.metrics import mean_vector
@@ -79,14 +80,15 @@ def test_any_device_has_the_same_initial_parameters(agents):
 def test_a_round_end_to_end_on_one_device():
     agent = build_agents(settings())[0]
     _, update = train(agent)
-    channel = ChannelState(np.exp(1j * np.linspace(0, 3, OFDM.num_active)))
+    channel = ChannelState(np.exp(1j * np.linspace(0, 3, OFDM.num_active)), ofdm=OFDM)
     draft = plan_for(agent)
     power = agent.handle(messages.Prepare(draft, channel)).power
     plan = plan_for(agent, scale=1 / np.sqrt(power))
     sent = agent.handle(messages.Transmit(plan))
     ((samples, start_index),) = sent.emitted
     assert (len(samples), start_index) == (frame_len(1000, OFDM), plan.start_index)
-    np.testing.assert_allclose(demodulate_frame(samples, 1000, LEVEL, OFDM), sent.amplitudes, atol=1e-4)
+    heard = payload_elements(demodulate_frame(samples, LEVEL, OFDM).payload, 1000, OFDM)
+    np.testing.assert_allclose(heard, sent.amplitudes, atol=1e-4)
     assert np.mean(np.abs(sent.amplitudes) ** 2) == pytest.approx(1.0)
     assert np.count_nonzero(sent.sent) == 50
     agent.handle(messages.Acknowledge(0, delivered=True))
@@ -193,8 +195,19 @@ def test_the_peak_reported_is_that_of_the_payload_sent():
     train(agent)
     need = agent.handle(messages.Prepare(plan_for(agent), ChannelState(np.ones(1, complex))))
     emitted = agent.handle(messages.Transmit(plan_for(agent, scale=0.5))).emitted[0]
-    payload = emitted.samples[preamble_len(OFDM) :]
+    payload = emitted.samples[payload_offset(OFDM) : -OFDM.symbol_len]
     assert 0.5 * need.peak == pytest.approx(np.abs(payload.view(np.float32)).max(), rel=1e-5)
+
+
+def test_with_a_comb_the_peak_reported_leaves_room_for_it():
+    comb = dataclasses.replace(OFDM, num_pilots=16)
+    agent = build_agents(settings(waveform=(comb, LEVEL)))[0]
+    train(agent)
+    channel = ChannelState(np.exp(1j * np.linspace(0, 3, OFDM.num_active)), ofdm=comb)
+    need = agent.handle(messages.Prepare(plan_for(agent), channel))
+    emitted = agent.handle(messages.Transmit(plan_for(agent, scale=0.99 / need.peak))).emitted[0]
+    payload = emitted.samples[payload_offset(comb) : -comb.symbol_len]
+    assert 0.7 < np.abs(payload.view(np.float32)).max() < 1.0
 
 
 def test_peaks_beyond_full_scale_are_this_devices_failure():

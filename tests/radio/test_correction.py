@@ -5,9 +5,11 @@ import pytest
 
 from radio.channel_state import ChannelState
 from radio.correction import Correction
-from radio.frame import demodulate_frame, frame_len, modulate_frame
+from radio.frame import demodulate_frame, frame_len, modulate_frame, payload_elements
 from radio.ofdm import OfdmConfig
+from radio.pilots import Place
 from radio.preamble import preamble_len
+from radio.resource_map import element_subcarriers
 from radio.sounding import SoundingSlot, separate, sounding_bursts
 from tests.reference.clock import receive
 
@@ -34,11 +36,11 @@ def test_a_frame_arrives_where_and_as_it_was_planned(clock, rng):
     reference, arrival, count = 40_000, 41_000, 3000
     amplitudes = rng.normal(size=count) + 1j * rng.normal(size=count)
     channel = ChannelState(np.ones(1, complex), correction_of(clock, reference))
-    burst = modulate_frame(amplitudes, channel, arrival, 0.1, OFDM)
+    burst = modulate_frame(amplitudes, channel, arrival, 0.1, OFDM, Place(0, 1))
     indices = np.arange(arrival, arrival + frame_len(count, OFDM)) - LEAD
     heard = receive(burst, indices, reference=reference, sample_rate_hz=RATE_HZ, **clock)
-    found = demodulate_frame(heard.astype(np.complex64), count, 0.1, OFDM)
-    found = found / np.resize(EARLY, count)
+    payload = demodulate_frame(heard.astype(np.complex64), 0.1, OFDM).payload
+    found = payload_elements(payload, count, OFDM) / EARLY[element_subcarriers(count, OFDM)]
     # the device turns back from its reference on, the wave turns from index 0 on: one common phase is left
     common = np.vdot(amplitudes, found) / np.vdot(amplitudes, amplitudes)
     assert abs(abs(common) - 1) < 2e-3

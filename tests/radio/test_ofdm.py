@@ -4,21 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radio.ofdm import OfdmConfig, demodulate, modulate
+from tests.radio.waveform_strategies import numerologies
 from tests.reference import ofdm as reference
 
 
 def draw(rng, *shape):
     return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
-
-
-@st.composite
-def numerologies(draw):
-    fft_len = draw(st.sampled_from([64, 128, 200, 256, 1024]))
-    return OfdmConfig(
-        fft_len=fft_len,
-        prefix_len=draw(st.integers(0, fft_len)),
-        num_active=2 * draw(st.integers(1, fft_len // 2 - 1)),
-    )
 
 
 def test_modulate_matches_the_textbook_sum(rng):
@@ -65,6 +56,8 @@ def test_a_delay_inside_the_prefix_turns_subcarriers_and_never_leaks(delay):
         ({"prefix_len": 257}, r"prefix_len must be in \[0, 256\] \(fft_len\), got 257"),
         ({"num_active": 193}, "must be even"),
         ({"num_active": 256}, r"in \[2, 254\], got 256"),
+        ({"num_pilots": 7}, r"must be even and in \[0, 96\], half of the 192 active ones, got 7"),
+        ({"num_pilots": 98}, r"got 98; lower radio.pilots or raise radio.active"),
     ],
 )
 def test_a_numerology_that_cannot_be_is_refused(values, message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from radio.channel_state import ChannelState
+from radio.ofdm import OfdmConfig
 from radio.schemes import ideal, phase
 from radio.schemes.registry import load_scheme
 from radio.uplink import Plan, Reception
@@ -67,10 +68,17 @@ def test_phase_is_undone_and_magnitude_is_not(updates):
 
 def test_gains_are_laid_over_the_payload_subcarrier_by_subcarrier(updates):
     plan = plan_for(phase, (0,))
-    gains = np.exp(1j * np.linspace(0, 6, 7))
+    ofdm = OfdmConfig(fft_len=64, num_active=8, prefix_len=0, num_pilots=2, interleave=False)
+    gains = np.exp(1j * np.linspace(0, 6, 8))
     straight, _ = phase.encode(updates[0], ChannelState(np.ones(1, complex)), plan)
-    turned, _ = phase.encode(updates[0], ChannelState(gains), plan)
-    np.testing.assert_allclose(turned * gains[np.arange(plan.num_elements) % 7], straight, atol=1e-12)
+    turned, _ = phase.encode(updates[0], ChannelState(gains, ofdm=ofdm), plan)
+    data = [0, 2, 3, 4, 5, 7]  # between the teeth, which are in the middle of each half: 1 and 6
+    np.testing.assert_allclose(turned * np.resize(gains[data], plan.num_elements), straight, atol=1e-12)
+
+
+def test_gains_that_do_not_fit_the_payload_are_refused(updates):
+    with pytest.raises(ValueError, match="7 gains for 800 elements; give one, one for each element, or"):
+        phase.encode(updates[0], ChannelState(np.ones(7, complex)), plan_for(phase, (0,)))
 
 
 @pytest.mark.parametrize("estimator", ["oamp", "iht", "adjoint"])

@@ -8,6 +8,7 @@ from radio.decibel import from_db
 from radio.frame import element_level, modulate_frame
 from radio.interface import Burst, RadioConfig
 from radio.ofdm import OfdmConfig
+from radio.pilots import Place
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
@@ -67,11 +68,12 @@ def run_round(uplink, truth, index, seed, devices=DEVICES, silent=()):
     plan = Plan(round=index, seed=0, devices=devices, dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
                 start_index=sounding.payload_index)  # fmt: skip
     amplitudes, frames = {}, {}
-    for device in devices:
+    for number, device in enumerate(devices):
+        place = Place(number, len(devices))
         normal = stream(seed, Use.TEST_TASKS, index, device).normal(size=2 * NUM_ELEMENTS)
         channel = sounding.channels[device]
         amplitudes[device] = normal.view(complex) / np.sqrt(2) * channel.compensation(NUM_ELEMENTS)
-        frames[device] = (modulate_frame(amplitudes[device], channel, plan.start_index, LEVEL, OFDM),)
+        frames[device] = (modulate_frame(amplitudes[device], channel, plan.start_index, LEVEL, OFDM, place),)
     reception = uplink.collect(plan, frames)
     unturned = unturn(plan, amplitudes, sounding.channels)
     perfect = perfect_superposition(plan, unturned, truth)

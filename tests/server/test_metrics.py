@@ -58,13 +58,13 @@ def test_scores_are_summarised_with_intervals():
 def test_the_perfect_superposition_sums_magnitudes_times_intended_amplitudes(rng):
     class Truth:
         def gains(self, plan, device):
-            return np.tile(gains[device], 2)
+            return gains[device]
 
-    gains = {d: rng.normal(size=3) + 1j * rng.normal(size=3) for d in (0, 1)}
+    gains = {d: rng.normal(size=6) + 1j * rng.normal(size=6) for d in (0, 1)}
     told = {d: ChannelState(g * np.exp(0.3j)) for d, g in gains.items()}  # estimates with a phase error
     intended = {d: rng.normal(size=6) + 1j * rng.normal(size=6) for d in gains}
     transmitted = {d: intended[d] * np.exp(-1j * np.angle(told[d].over(6))) for d in gains}
     plan = Plan(round=0, seed=0, devices=(0, 1), dimension=1, num_elements=6, num_kept=1)
-    expected = sum(np.tile(np.abs(gains[d]), 2) * intended[d] for d in gains)
+    expected = sum(np.abs(gains[d]) * intended[d] for d in gains)
     unturned = unturn(plan, transmitted, told)
     np.testing.assert_allclose(perfect_superposition(plan, unturned, Truth()), expected)

@@ -210,3 +210,35 @@ def test_the_common_scale_backs_off_until_the_highest_peak_fits():
 
 def test_each_use_of_the_seed_has_a_stream_of_its_own():
     assert len({stream(0, use, 0).random() for use in Use}) == len(Use)
+
+
+class TurnedUplink:
+    """The symbol channel with phases as a waveform would report them; device 1 never gets through."""
+
+    def __init__(self, uplink):
+        self.uplink, self.plans = uplink, []
+
+    def slot(self, index, devices):
+        return self.uplink.slot(index, devices)
+
+    def sound(self, slot, sent):
+        return self.uplink.sound(slot, sent)
+
+    def collect(self, plan, sent):
+        self.plans.append((plan.devices, tuple(sent)))
+        residuals = {device: (0.01 * device, -0.01 * device) for device in sent}
+        return replace(
+            self.uplink.collect(plan, sent), common_phase_rad=(0.3, 0.4), phase_residuals=residuals
+        )
+
+
+def test_phases_are_recorded_in_the_order_of_the_devices_that_got_through():
+    rounds = make_rounds(fails={1: (messages.Transmit,)})
+    uplink = TurnedUplink(rounds.uplink)
+    record = replace(rounds, uplink=uplink).run(0, ZERO).record
+    assert "failed" not in record
+    assert uplink.plans == [((0, 1, 2, 3), (0, 2, 3))]  # pilots stay where the plan put them
+    assert record["devices"] == [0, 2, 3]
+    assert record["common_phase_rad"] == [0.3, 0.4]
+    assert record["residual_phase_rad"] == [[0.0, -0.0], [0.02, -0.02], [0.03, -0.03]]
+    assert "common_phase_rad" not in make_rounds().run(0, ZERO).record  # nothing turns without a waveform

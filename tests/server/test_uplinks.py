@@ -1,5 +1,7 @@
 """The same payload over each uplink: what the air does to it, and what the receiver makes of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from radio.air_config import AirConfig, Fading
 from radio.frame import element_level, modulate_frame
 from radio.interface import Burst, RadioConfig
 from radio.ofdm import OfdmConfig
-from radio.pilots import num_channel_taps
+from radio.pilot_layout import num_channel_taps
+from radio.pilots import Place
 from radio.schedule import Schedule
 from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
 from radio.uplink import Plan, SyncError
@@ -26,12 +29,7 @@ SCHEDULE = Schedule(ofdm=OFDM, round_s=0.02, gap_s=1e-3)
 FREE = Schedule(ofdm=OFDM, round_s=0.06, gap_s=1e-3, free_clocks=True)
 LEVEL = element_level(15.0, OFDM)
 NUM_ELEMENTS = 2000
-
-
-def pilots(slot, device):
-    return tuple(
-        Burst(LEVEL * burst.samples, burst.start_index) for burst in sounding_bursts(slot, device, OFDM)
-    )
+NUM_SYMBOLS_APART = 12  # header to tail: 11 symbols of payload between them
 
 
 def turn(slot, device):
@@ -45,28 +43,39 @@ class Link:
     def __init__(self, snr_db, *, law="rayleigh", clock_offset=0, seed=1, schedule=SCHEDULE, **profile):
         self.channel = BlockChannel(Fading(law=law), AirConfig(**profile), seed, schedule.round_len)
         self.noise_variance = 10 ** (-snr_db / 10)
+        self.ofdm = schedule.ofdm
         air = Air(BlockMedium(self.channel), memory_s=1.0)
         config = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
         self.transmitters = {d: SimRadio(air, d, config, FrontEnd(seed, d)) for d in range(6)}
         front_end = FrontEnd(seed, -1, noise_variance=self.noise_variance * LEVEL**2)
         receiver = SimRadio(air, -1, config, front_end, clock_offset)
         self.uplink = RadioUplink(receiver, self.transmitters, schedule, 15.0, 915e6)
-        self.truth = ElementTruth(BlockElements(self.channel, OFDM))
+        self.truth = ElementTruth(BlockElements(self.channel, self.ofdm))
+
+    def pilots(self, slot, device):
+        bursts = sounding_bursts(slot, device, self.ofdm)
+        return tuple(Burst(LEVEL * burst.samples, burst.start_index) for burst in bursts)
 
     def sound(self, round_index, devices):
         slot = self.uplink.slot(round_index, devices)
         if isinstance(slot, AcquisitionSlot):
             slot = self.uplink.sound(slot, {d: turn(slot, d) for d in devices})
-        return slot, self.uplink.sound(slot, {d: pilots(slot, d) for d in slot.devices})
+        return slot, self.uplink.sound(slot, {d: self.pilots(slot, d) for d in slot.devices})
 
-    def collect(self, slot, sounding, payloads):
+    def collect(self, slot, sounding, payloads, silent=()):
         plan = Plan(round=slot.round, seed=0, devices=tuple(payloads), dimension=1, num_elements=NUM_ELEMENTS,
                     num_kept=1, start_index=sounding.payload_index)  # fmt: skip
         frames = {}
-        for device, payload in payloads.items():
+        for place, (device, payload) in enumerate(payloads.items()):
             channel = sounding.channels[device]
             turned = payload * channel.compensation(NUM_ELEMENTS)
-            frames[device] = (modulate_frame(turned, channel, plan.start_index, LEVEL, OFDM),)
+            frames[device] = (
+                modulate_frame(
+                    turned, channel, plan.start_index, LEVEL, self.ofdm, Place(place, len(payloads))
+                ),
+            )
+        for device in silent:
+            del frames[device]
         return plan, self.uplink.collect(plan, frames)
 
 
@@ -162,6 +171,49 @@ def test_without_a_signal_the_slot_is_not_found():
     silence = {0: (Burst(np.zeros(slot.num_samples(OFDM), np.complex64), slot.start_index),)}
     with pytest.raises(SyncError, match=r"round 0: no sounding preamble .*check the receiver's gain, cable"):
         link.uplink.sound(slot, silence)
+
+
+def test_phases_that_turn_after_the_sounding_are_reported_and_the_common_one_removed(rng):
+    link = Link(40.0, law="none", schedule=FREE)
+    devices = (0, 2, 3)
+    slot, sounding = link.sound(0, devices)
+    turned = {}
+    for device, cfo_hz in zip(devices, (10.0, 10.0, 13.0), strict=True):
+        channel = sounding.channels[device]
+        correction = replace(channel.correction, cfo_hz=channel.correction.cfo_hz + cfo_hz)
+        turned[device] = replace(channel, correction=correction)
+    sent = payloads(rng, devices)
+    _, reception = link.collect(slot, replace(sounding, channels=turned), sent)
+    later_s = NUM_SYMBOLS_APART * OFDM.symbol_len / 4e6
+    first, last = reception.common_phase_rad
+    assert last - first == pytest.approx(-2 * np.pi * 11.0 * later_s, abs=0.01)
+    for device, relative_hz in zip(devices, (1.0, 1.0, -2.0), strict=True):
+        header, tail = reception.phase_residuals[device]
+        assert tail - header == pytest.approx(2 * np.pi * relative_hz * later_s, abs=0.01)
+
+
+def test_a_device_that_stays_silent_moves_nobody_elses_pilots(rng):
+    link = Link(40.0)
+    devices = (0, 2, 3)
+    slot, sounding = link.sound(0, devices)
+    _, reception = link.collect(slot, sounding, payloads(rng, devices), silent=(2,))
+    assert set(reception.phase_residuals) == {0, 3}
+    np.testing.assert_allclose(list(reception.phase_residuals.values()), 0.0, atol=0.05)
+
+
+def test_comb_pilots_interleaving_and_precoding_bring_the_same_payload(rng):
+    devices = (0, 1)
+    sent = payloads(rng, devices)
+    for changes in ({}, {"interleave": False}, {"num_pilots": 8, "precoding": True}):
+        schedule = replace(SCHEDULE, ofdm=replace(OFDM, **changes))
+        link = Link(40.0, schedule=schedule, tap_delays_samples=(0, 7), tap_powers_db=(0.0, -3.0))
+        slot, sounding = link.sound(0, devices)
+        plan, reception = link.collect(slot, sounding, sent)
+        expected = sum(np.abs(link.truth.gains(plan, d)) * sent[d] for d in devices)
+        # noise, and the half of the sounding's error that turns phases: 40 taps of 192
+        assert np.mean(np.abs(reception.amplitudes - expected) ** 2) < 1.3 * 1e-4
+        pilots = 11 * schedule.ofdm.num_pilots
+        assert reception.overhead_elements == 4 * 192 + pilots
 
 
 def test_a_payload_that_never_came_is_not_decoded():
