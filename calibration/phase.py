@@ -68,10 +68,12 @@ def estimate_phases(
     first, last = (float(angle) for angle in np.angle(total))
     last = first + float(np.angle(np.exp(1j * (last - first))))
     common = np.array([first, last])
-    header_std, tail_std = (_angle_std(float(abs(z)), float(own_noise.sum())) for z in total)
-    stds = [[_angle_std(abs(z), noise) for z in row] for row, noise in zip(sums, own_noise, strict=True)]
+    header_std, tail_std = _angle_stds(total, own_noise.sum()).tolist()
     return PhaseEstimate(
-        (first, last), (header_std, tail_std), np.angle(sums * np.exp(-1j * common)), np.array(stds)
+        (first, last),
+        (header_std, tail_std),
+        np.angle(sums * np.exp(-1j * common)),
+        _angle_stds(sums, own_noise[:, None]),
     )
 
 
@@ -109,10 +111,10 @@ def _own_sums(
     return padded.reshape(-1, num_devices).sum(axis=0)
 
 
-def _angle_std(magnitude: float, noise_variance: float) -> float:
-    """Standard deviation of the angle of a sum of this magnitude in noise."""
-    strength = max(magnitude**2 - noise_variance, 1e-30)
-    return min(math.sqrt(noise_variance / (2.0 * strength)), NO_KNOWLEDGE_RAD)
+def _angle_stds(sums: NDArray[np.complex128], noise_variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations of the angles of sums in noise."""
+    strengths = np.maximum(np.abs(sums) ** 2 - noise_variance, 1e-30)
+    return np.minimum(np.sqrt(noise_variance / (2.0 * strengths)), NO_KNOWLEDGE_RAD)
 
 
 def _line(

@@ -95,7 +95,8 @@ def payload_elements(
     payload: NDArray[np.complex64], num_elements: int, ofdm: OfdmConfig
 ) -> NDArray[np.complex64]:
     """(num_elements,) the amplitudes on a payload (num_symbols, num_active): inverse of how a frame lays them."""
-    elements = payload.reshape(-1).take(element_places(num_elements, ofdm))
+    places = element_places(num_elements, ofdm)
+    elements = payload.reshape(-1).take(places, mode="clip")  # all lie inside; not looking twice is faster
     return undo_precoding(elements) if ofdm.precoding else elements
 
 

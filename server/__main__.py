@@ -198,7 +198,7 @@ def _plug_in(arm: Arm) -> Bench:
             f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '
             'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
         )
-    ofdm = experiment.radio.ofdm()
+    ofdm = experiment.ofdm()
     agents = build_agents(
         DeviceSettings(
             seed=experiment.run.seed,

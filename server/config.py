@@ -69,29 +69,25 @@ class LinkSettings:
     gap_s: Annotated[float, Meta(ge=0.0)] = 1e-3
     round_s: Annotated[float, Meta(gt=0.0)] = 0.1
     backoff_db: Annotated[float, Meta(ge=0.0, le=60.0)] = 15.0
+    precoding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RadioSettings:
-    """The `radio` table. active: subcarriers in use, half on either side of the empty DC bin. reference: whether
-    the radios share one, or run free within crystal_ppm of each other."""
+    """The `radio` table. preset: numerology that stands in for keys a file does not give. active: subcarriers in use,
+    half on either side of the empty DC bin; pilots of them carry the comb. reference: whether the radios share one, or
+    run free within crystal_ppm of each other."""
 
+    preset: Literal["", "1M", "2M", "4M", "20M"] = ""
     sample_rate_hz: Annotated[float, Meta(gt=0.0)] = 4e6
     center_hz: Annotated[float, Meta(gt=0.0)] = 915e6
     fft_len: int = 256
     prefix_len: int = 64
     active: int = 192
+    pilots: int = 0
+    interleave: bool = True
     reference: Literal["shared", "free"] = "shared"
     crystal_ppm: Annotated[float, Meta(gt=0.0, le=50.0)] = 20.0
-
-    def ofdm(self) -> OfdmConfig:
-        """The numerology."""
-        return OfdmConfig(
-            fft_len=self.fft_len,
-            prefix_len=self.prefix_len,
-            num_active=self.active,
-            sample_rate_hz=self.sample_rate_hz,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +108,19 @@ class Experiment:
     def num_active(self) -> int:
         """Devices a round."""
         return self.fleet.active or self.fleet.devices
+
+    def ofdm(self) -> OfdmConfig:
+        """The numerology, and how a payload lies on it. Raises ValueError for one that cannot be."""
+        radio = self.radio
+        return OfdmConfig(
+            fft_len=radio.fft_len,
+            prefix_len=radio.prefix_len,
+            num_active=radio.active,
+            sample_rate_hz=radio.sample_rate_hz,
+            num_pilots=radio.pilots,
+            interleave=radio.interleave,
+            precoding=self.link.precoding,
+        )
 
 
 @dataclass(frozen=True)

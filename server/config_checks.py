@@ -29,7 +29,7 @@ def check(experiment: Experiment) -> None:
             'set link.backend = "ideal", or link.scheme = "phase"'
         )
     try:
-        ofdm = experiment.radio.ofdm()
+        ofdm = experiment.ofdm()
     except ValueError as error:
         raise ConfigError(f"radio: {error}") from error
     if link.backend != "ideal":

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from radio.numerologies import PRESETS
 from server.config import Arm, ConfigError, Experiment
 from server.config_checks import check
 from server.strict_tables import Table, explain, refuse_non_finite, refuse_unknown_keys
@@ -42,6 +43,9 @@ def build(tables: Table) -> Experiment:
     for key in ("path", "test_path"):
         if isinstance(task.get(key), str):  # one path or several
             task[key] = [task[key]] if task[key] else []
+    radio = tables.get("radio", {})
+    if preset := PRESETS.get(str(radio.get("preset", "")), {}):
+        tables["radio"] = dict(preset) | radio  # what the file gives wins
     try:
         experiment = msgspec.convert(tables, Experiment)
     except msgspec.ValidationError as error:

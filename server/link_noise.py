@@ -13,7 +13,7 @@ def element_noise_variance(experiment: Experiment) -> float:
     noise "figure": k T0 B F in a sample, B the sample rate, over the power of a resource element, which lies
         element_level**2 over full scale; the transform is unitary, so that an element has the noise of a sample.
     """
-    link, air, ofdm = experiment.link, experiment.air, experiment.radio.ofdm()
+    link, air, ofdm = experiment.link, experiment.air, experiment.ofdm()
     if link.backend == "ideal":
         return 0.0
     impairments = air.impairments()

@@ -7,7 +7,8 @@
 
 per resource element. x_i is what device i sent before compensation, y_i what of it arrived, a_i = |h_i| turned by as
 much as path and oscillator have turned since the sounding, both turned back by what the receiver removed as common to
-all; c_i on each subcarrier the least-squares gain from a_i x_i to y_i. A part of the error's energy is the real part of <part, y - y0>: such parts add up.
+all; c_i on each subcarrier the least-squares gain from a_i x_i to y_i. A part of the error's energy is the real part
+of <part, y - y0>: such parts add up.
 """
 
 from collections.abc import Mapping

@@ -24,12 +24,12 @@ def experiment_of(backend, noise="figure", snr_db=20.0, **air):
 
 
 def open_link(experiment):
-    link, ofdm = experiment.link, experiment.radio.ofdm()
+    link, ofdm = experiment.link, experiment.ofdm()
     return _open_link(experiment, Schedule(ofdm=ofdm, round_s=link.round_s, gap_s=link.gap_s), 600)
 
 
 def sound(experiment):
-    ofdm, link = experiment.radio.ofdm(), open_link(experiment)
+    ofdm, link = experiment.ofdm(), open_link(experiment)
     level = element_level(experiment.link.backoff_db, ofdm)
     slot = link.uplink.slot(0, (0, 1, 2))
     sent = {
