@@ -127,7 +127,7 @@ def test_a_device_sounds_its_own_pilots(agents):
     slot = SoundingSlot(round=0, devices=(0, 1), start_index=0)
     (sounded,) = agents[1].handle(messages.Sound(slot)).emitted
     np.testing.assert_allclose(sounded.samples, LEVEL * sounding_bursts(slot, 1, OFDM)[0].samples, rtol=1e-6)
-    turn = AcquisitionSlot(round=0, devices=(0, 1), start_index=0, turn_len=2000)
+    turn = AcquisitionSlot(round=0, devices=(0, 1), start_index=0, turn_len=2000, sounding=(0, 1))
     (alone,) = agents[1].handle(messages.Sound(turn)).emitted
     assert alone.start_index == 2000 + (2000 - len(alone.samples)) // 2
 

@@ -4,7 +4,9 @@ import pytest
 
 from radio.numerologies import PRESETS
 from radio.ofdm import OfdmConfig
-from server.config import ConfigError, Experiment, build, load_arms, to_tables, to_toml
+from server.config import ConfigError, Experiment
+from server.config_file import build, load_arms
+from server.toml_tables import to_tables, to_toml
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
