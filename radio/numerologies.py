@@ -6,13 +6,14 @@ What bounds them:
   at -29 dB, is 156 Hz at the narrowest spacing here, 7.8 kHz.
 - A prefix for the delays: unknown ones of 3 us between devices have to fit into 3/8 of it (the channel model spans 5/8
   from a window that begins a quarter early), and the few samples by which timing and interpolation may be off.
-- Short preambles cost: with free crystals at 20 dB, 64/16/48 at 1 Msamples/s lost 3.0 dB of `nmse_amplitude_db`,
-  128/32/96 lost 1.8, 256/64/192 lost 1.3 but has half the spacing; at 2 Msamples/s 128/32/96 lost 2.0, 256/64/192 1.3.
+- Preambles long enough to acquire and sound by. With free crystals at 20 dB, 64/16/48 at 1 Msamples/s lost 1.2 dB of
+  `nmse_amplitude_db` against known gains, 128/32/96 and 256/64/192 1.0, the latter with half the spacing; at
+  2 Msamples/s 128/32/96 and 256/64/192 both lost 0.9.
 
 4 Msamples/s is about what a Pluto sustains over USB 2; 1 and 2 are for hosts that do less. At 20 Msamples/s, bursts
 that fit the radio's own memory: IEEE 802.11's 64/16/52 (0.8 us of prefix) and the 256/64/192 (3.2 us) of Sahin, arXiv
-2209.09954, suit radios that a trigger has aligned to a sample; with 3 us between devices 256/64/192 lost 20 dB, 512/128
-13 dB, 1024/256 half a decibel.
+2209.09954, suit radios that a trigger has aligned to a sample. 3 us between devices need 1024/256, which lost 0.9 dB;
+shorter prefixes are refused there.
 """
 
 from collections.abc import Mapping
