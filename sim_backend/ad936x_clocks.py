@@ -12,7 +12,7 @@ BBPLL_MODULUS = 2_088_960
 MAX_RFPLL_REFERENCE_HZ = 80_008_000  # adi,trx-synthesizer-target-fref-overwrite-hz of a Pluto
 MIN_VCO_HZ = 6_000_000_000
 MAX_BBPLL_HZ = 1_430_143_000
-MIN_ADC_HZ = 24_999_984  # 25 MHz, less what 25e6 / 48 loses as a whole number
+MIN_ADC_HZ = 25_000_000
 MAX_ADC_HZ = 640_000_000
 MAX_DAC_HZ = 320_000_000
 MAX_RATE_HZ = 61_440_000
@@ -100,7 +100,7 @@ def plan_chain(rate_hz: int, rx_fir: int, tx_fir: int, nominal: bool, crystal_hz
     if nominal and rx_fir * rate_hz * 8 < MIN_ADC_HZ:
         first, last = 0, 1
     for governor in range(first, last):
-        if found := _dividers(rate_hz * rx_fir, rate_hz * tx_fir, governor):
+        if found := _dividers(rate_hz, rx_fir, tx_fir, governor):
             index_rx, index_tx, adc_hz, halved = found
             divider = 64
             while adc_hz * divider > MAX_BBPLL_HZ:
@@ -114,11 +114,14 @@ def plan_chain(rate_hz: int, rx_fir: int, tx_fir: int, nominal: bool, crystal_hz
     )
 
 
-def _dividers(rx_hz: int, tx_hz: int, governor: int) -> tuple[int, int, int, int] | None:
+def _dividers(rate_hz: int, rx_fir: int, tx_fir: int, governor: int) -> tuple[int, int, int, int] | None:
     """Rows of HALF_BANDS for rx and tx, ADC rate, and 2 where the DAC runs at half of it, else 1."""
     for index in range(governor, len(HALF_BANDS)):
-        adc_hz, dac_hz = rx_hz * HALF_BANDS[index][0], tx_hz * HALF_BANDS[index][0]
-        if not MIN_ADC_HZ <= adc_hz <= MAX_ADC_HZ:
+        rx_factor, tx_factor = rx_fir * HALF_BANDS[index][0], tx_fir * HALF_BANDS[index][0]
+        adc_hz, dac_hz = rate_hz * rx_factor, rate_hz * tx_factor
+        if (
+            not MIN_ADC_HZ // rx_factor <= rate_hz <= MAX_ADC_HZ / rx_factor
+        ):  # 2083333 * 12 is just below 25e6
             continue
         ratio = adc_hz // dac_hz if adc_hz >= dac_hz else -(dac_hz // adc_hz)
         shift = 0 if ratio == 1 else ratio
