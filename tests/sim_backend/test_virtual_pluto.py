@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from sim_backend.iiod_target import Place
+from sim_backend.iiod_target import Place, read_catalog
 from sim_backend.pluto_context import PHY_ID, RX_ID, TDD_ID, TX_ID, XADC_ID, PlutoModel
 from sim_backend.pluto_engine import Flags, MemoryEngine
 from sim_backend.virtual_pluto import VirtualPluto
@@ -432,6 +432,29 @@ def test_the_frame_engine_counts_sample_clocks(pluto, engine):
     )
     assert refused(pluto, tdd, "frame_length_raw", "4294967296") == errno.EINVAL
     assert refused(pluto, tdd, "frame_length_ms", "100000000") == errno.EINVAL
+
+
+TEXTS = (
+    "", " ", "0", "1", "-1", "0.5", "1e9", "nan", "inf", "999999999999999999999", "-0", "on", "manual", "0x10", "08",
+    "1 2", "x" * 2000, "10 dB", "\n", "3 1,2,3", "RX 3 GAIN 0 DEC 4", "4294967295", "2147483648",
+)  # fmt: skip
+
+
+def test_no_text_at_any_attribute_does_worse_than_an_errno():
+    pluto = VirtualPluto(MemoryEngine(), PlutoModel(chip="ad9361", tdd=True))
+    taken = 0
+    for device in {device.id: device for device in read_catalog(pluto.xml()).values()}.values():
+        for (kind, channel), names in device.attributes.items():
+            for name in names:
+                for text in TEXTS:
+                    place = Place(device.id, kind, channel)
+                    try:
+                        pluto.write(place, name, text)
+                        taken += 1
+                    except OSError as error:
+                        assert error.errno in errno.errorcode, (place, name, text)
+    assert taken > 1000
+    assert pluto.read(PHY, "filter_fir_config") == "FIR Rx: 0,0 Tx: 0,0"
 
 
 def test_two_channels_are_set_apart():
