@@ -25,6 +25,7 @@ class Use(IntEnum):
     PATH = 14
     RECEIVER = 15
     IMPULSES = 16
+    CARRIER_PHASE = 17
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

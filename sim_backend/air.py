@@ -66,10 +66,18 @@ class Air:
                 raise RadioError(f"burst of radio {port} at {at} overlaps its burst at {other.start}")
         self._bursts.append(_OnAir(burst, self._ends(burst)))
 
+    def put(self, sent: Sent) -> None:
+        """What has left an antenna already: a piece of a stream, whose edges may overlap its neighbours'."""
+        self._bursts.append(_OnAir(sent, self._ends(sent)))
+
     def receive(self, port: int, band: Band, at: int, num_samples: int) -> Samples:
         """What arrives in [at, at + num_samples) in a band; time advances to the end of it."""
         self._check_reach(band, at)
         self.advance(Fraction(at + num_samples) / Fraction(band.sample_rate_hz))
+        return self.hear(port, band, at, num_samples)
+
+    def hear(self, port: int, band: Band, at: int, num_samples: int) -> Samples:
+        """`receive` without time passing, of what is not forgotten."""
         total = np.zeros(num_samples, dtype=np.complex64)
         for _, offset, samples in self._arriving(port, band, at, num_samples):
             total[offset : offset + len(samples)] += samples
@@ -101,7 +109,9 @@ class Air:
             if not sent.band.overlaps(band):
                 continue
             if (port, band) not in on_air.spans:
-                on_air.spans[port, band] = translated_span(*self._medium.span(sent, port), sent.band, band)
+                low, high = self._medium.span(sent, port)
+                heard = translated_span(low, high, sent.band, band) if low < high else (0, 0)
+                on_air.spans[port, band] = heard
             low, high = on_air.spans[port, band]
             if low < end and at < high:
                 audible.append(on_air)

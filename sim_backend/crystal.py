@@ -20,7 +20,7 @@ class Crystal:
     """offset: carrier over nominal, minus 1, at time 0; sample_offset: the same of the sample clock.
 
     drift: frequency in Hz at this carrier, apart from a constant. jitter: phase noise in rad. Both by their real parts;
-    None is no such thing.
+    None is no such thing. advance_s: by how much the sample clock is ahead at time 0.
     """
 
     center_hz: float
@@ -29,6 +29,7 @@ class Crystal:
     drift: Tones | None = None
     jitter: Tones | None = None
     one_crystal: bool = True
+    advance_s: float = 0.0
 
     @property
     def cfo_hz(self) -> float:
@@ -43,7 +44,8 @@ class Crystal:
     @property
     def keeps_time(self) -> bool:
         """Whether its samples stay in step with the receiver's for ever."""
-        return self.sample_offset == 0.0 and (self.drift is None or not self.one_crystal)
+        steady = self.drift is None or not self.one_crystal
+        return steady and self.sample_offset == 0.0 and self.advance_s == 0.0
 
     def frequency_hz(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """(num_times,) carrier offset without phase noise."""
@@ -63,33 +65,43 @@ class Crystal:
     def lead_s(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """(num_times,) by how much the sample clock runs ahead of the receiver's at the receiver's times."""
         times = np.asarray(times_s, dtype=np.float64)
-        lead = self.sample_offset * times
+        lead = self.advance_s + self.sample_offset * times
         return lead + self._drifted(times) / self.center_hz if self.one_crystal else lead
 
     def rotation(self, start: int, count: int, rate_hz: float) -> NDArray[np.complex128] | None:
         """(count,) exp(j phase) at the receiver's samples from `start`; None where it is 1."""
         if self.offset == 0.0 and self.drift is None and self.jitter is None:
             return None
-        cycles = (self.cfo_hz / rate_hz) * np.arange(start, start + count, dtype=np.float64)
-        cycles += self._drifted_on_grid(start, count, rate_hz)
+        cycles = self.cycles(start, count, rate_hz)
         phase = 2.0 * np.pi * (cycles - np.round(cycles))
         if self.jitter is not None:
             phase += self.jitter.on_grid(start, count, rate_hz).real
         return np.exp(1j * phase)
 
+    def cycles(self, start: int, count: int, rate_hz: float) -> NDArray[np.float64]:
+        """(count,) turns of the carrier since time 0 at the receiver's samples from `start`, phase noise apart."""
+        cycles = (self.cfo_hz / rate_hz) * np.arange(start, start + count, dtype=np.float64)
+        cycles += self._drifted_on_grid(start, count, rate_hz)
+        return cycles
+
     def leads(self, start: int, count: int, rate_hz: float) -> NDArray[np.float64]:
         """(count,) `lead_s` at the receiver's samples from `start`, in samples."""
         lead = self.sample_offset * np.arange(start, start + count, dtype=np.float64)
+        lead += self.advance_s * rate_hz
         if self.one_crystal:
             lead += self._drifted_on_grid(start, count, rate_hz) * (rate_hz / self.center_hz)
         return lead
 
     def true_time(self, clock_s: float) -> float:
         """Receiver's time at which the device's clock reads `clock_s`: the fixed point of t + lead(t) = clock."""
-        time = clock_s
-        for _ in range(8):  # each step leaves 1e-4 of the error or less, as offsets are at most 100 ppm
-            time = clock_s - float(self.lead_s(np.array([time]))[0])
-        return time
+        return float(self.true_times(np.array([clock_s]))[0])
+
+    def true_times(self, clock_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(num_times,) `true_time` of many readings."""
+        times = clock_s
+        for _ in range(8):  # each step leaves 1e-3 of the error or less, as offsets are at most some 100 ppm
+            times = clock_s - self.lead_s(times)
+        return times
 
     def _drift_start(self) -> float:
         return 0.0 if self.drift is None else float(self.drift.amplitudes.real.sum())

