@@ -98,9 +98,11 @@ class Crystal:
 
     def true_times(self, clock_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """(num_times,) `true_time` of many readings."""
-        times = clock_s
-        for _ in range(8):  # each step leaves 1e-3 of the error or less, as offsets are at most some 100 ppm
-            times = clock_s - self.lead_s(times)
+        times, before = clock_s - self.lead_s(clock_s), clock_s
+        for _ in range(7):  # each step leaves 1e-3 of the error or less, as offsets are at most some 100 ppm
+            if np.array_equal(times, before):
+                break
+            times, before = clock_s - self.lead_s(times), times
         return times
 
     def _drift_start(self) -> float:
@@ -110,7 +112,7 @@ class Crystal:
         """(num_times,) cycles gained through drift since time 0."""
         if self.drift is None:
             return np.zeros(len(times))
-        integral = self.drift.integral()
+        integral = self.drift.integral
         start = float(integral.amplitudes.real.sum())
         return np.asarray(integral.at(times).real - start - self._drift_start() * times)
 
@@ -121,7 +123,7 @@ class Crystal:
         first = start // STRIDE
         num_coarse = (start + count) // STRIDE + 2 - first
         coarse_rate = rate_hz / STRIDE
-        integral = self.drift.integral()
+        integral = self.drift.integral
         values = integral.on_grid(first, num_coarse, coarse_rate).real - float(integral.amplitudes.real.sum())
         coarse = np.arange(first, first + num_coarse)
         values -= self._drift_start() / coarse_rate * coarse

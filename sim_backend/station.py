@@ -51,6 +51,7 @@ class TxSide:
     def __init__(self, impairments: Impairments, seed: int, radio: int, ports: tuple[int, ...]) -> None:
         self._radio, self._ports = radio, ports
         drawn = [draw_transmitter(impairments, seed, port) for port in ports]
+        self._radiators: dict[int, Radiator] = {}  # of the leg that is on the air, by channel
         self._transmitters = [replace(t, dac_bits=t.dac_bits or DAC_BITS) for t in drawn]
 
     def radiate(self, leg: Leg, start: int, words: Words) -> list[Sent]:
@@ -65,7 +66,9 @@ class TxSide:
                 continue
             samples = np.ascontiguousarray(own, dtype=np.float32).view(np.complex64)[:, 0]
             samples = full(self._transmitters[channel].radiate(samples / np.float32(DAC_FULL_SCALE)), taps)
-            radiator = Radiator(leg, self._radio, channel)
+            radiator = self._radiators.get(channel)
+            if radiator is None or radiator.leg is not leg:
+                radiator = self._radiators[channel] = Radiator(leg, self._radio, channel)
             sent.append(Sent(port, leg.tx.band, start - len(taps) // 2, samples, radiator))
         return sent
 
