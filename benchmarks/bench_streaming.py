@@ -1,0 +1,74 @@
+"""Virtual radios: seconds of air that a second of two cores computes, and what idle radios cost."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from radio.scenarios import SCENARIOS
+from sim_backend.station_settings import StationSettings
+from sim_backend.stream_air import StreamAirConfig
+from sim_backend.streaming import Engine
+
+NUM_SENDERS, RATE_HZ, BLOCK_LEN = 8, 1e6, 1 << 14
+SETTINGS = StationSettings(
+    sample_rate_hz=RATE_HZ,
+    tx_lo_hz=915e6,
+    rx_lo_hz=915e6,
+    tx_attenuation_db=(20.0,),
+    tx_bandwidth_hz=RATE_HZ,
+    rx_bandwidth_hz=RATE_HZ,
+)
+AIR_S, DEADLINE_S = 3.0, 60.0
+
+
+@pytest.mark.parametrize("name", ["identity", "bench", "free"])
+def test_eight_radios_transmit_and_one_receives(name):
+    rng = np.random.default_rng(0)
+    words = rng.integers(-16000, 16000, (4 * BLOCK_LEN, 2)).astype(np.int16)
+    ended = threading.Event()
+
+    def feed(engine, radio):
+        with engine.open_tx(radio, BLOCK_LEN) as tx:
+            while not ended.is_set():
+                tx.write(words, DEADLINE_S)
+
+    num_blocks = round(AIR_S * RATE_HZ / BLOCK_LEN)
+    config = StreamAirConfig(impairments=SCENARIOS[name])
+    with Engine(config, NUM_SENDERS + 1, SETTINGS, patience_s=DEADLINE_S) as engine:
+        feeders = [
+            threading.Thread(target=feed, args=(engine, radio), daemon=True) for radio in range(NUM_SENDERS)
+        ]
+        for feeder in feeders:
+            feeder.start()
+        while not all(station.tx and station.tx.started for station in engine._stations[:NUM_SENDERS]):
+            time.sleep(0.001)
+        with engine.open_rx(NUM_SENDERS, BLOCK_LEN) as rx:
+            rx.read(DEADLINE_S)
+            wall_s, cpu_s, air_s = time.perf_counter(), time.process_time(), engine.now_s
+            for _ in range(num_blocks):
+                block = rx.read(DEADLINE_S)
+            wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+            air_s = engine.now_s - air_s
+            ended.set()  # they stop when they get room
+            for _ in range(8):
+                rx.read(DEADLINE_S)
+        for feeder in feeders:
+            feeder.join(DEADLINE_S)
+        missing = [radio for radio in range(NUM_SENDERS) if engine.flags(radio).underflow]
+    assert block.any()
+    print(
+        f"\n{NUM_SENDERS} radios to one over {name}: {air_s / wall_s:.2f} s of air a second, target at least 1"
+    )
+    cost_ns = 1e9 * cpu_s / (air_s * RATE_HZ * NUM_SENDERS)
+    print(f"  {cpu_s / wall_s:.2f} cores busy, {cost_ns:.0f} ns a sample and radio")
+    print(f"  underflows: {missing or 'none'}")
+
+
+def test_nine_idle_radios():
+    with Engine(StreamAirConfig(impairments=SCENARIOS["bench"]), 9, SETTINGS, pace="real"):
+        time.sleep(0.2)
+        cpu_s = time.process_time()
+        time.sleep(5.0)
+        print(f"\nnine idle radios: {1e3 * (time.process_time() - cpu_s) / 5.0:.3f} ms of CPU a second")
