@@ -21,6 +21,7 @@ EXPERIMENT = Path(__file__).resolve().parent.parent / "experiments" / "scenarios
 AIRS = {"bench": 1.0, "free": 2.0, "indoor": 2.0}  # dB granted at 0 and 10 dB; twice that at 20 dB
 SNRS_DB = (0.0, 10.0, 20.0)
 FLEETS = (2, 8, 32)
+FULL_SCALE_DB = 24.0  # holds 32 devices in phase
 GAPS_S = (1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3)
 GAP_SNR_DB = 20.0
 AGEING_AIRS = {"free": 0.0, "indoor": 1.0, "indoor, 5 Hz": 5.0}  # Doppler in Hz
@@ -55,7 +56,8 @@ def sweep_fleets(rounds: int) -> list[dict]:
     results = []
     for done, (air, fleet, snr_db) in enumerate(points):
         report_progress("fleets", done, len(points))
-        arms = measure(air, rounds, **{"fleet.devices": fleet, "link.snr_db": snr_db, "link.round_s": 0.2})
+        settings = {"fleet.devices": fleet, "link.snr_db": snr_db, "link.round_s": 0.2}
+        arms = measure(air, rounds, **settings, **{"air.adc_full_scale_db": FULL_SCALE_DB})
         row: dict = {"air": air, "devices": fleet, "snr_db": snr_db}
         for key in ("nmse_air_db", "nmse_amplitude_db"):
             row[f"symbol_{key}"], row[key] = arms["symbol"][key], arms["waveform"][key]

@@ -1,9 +1,15 @@
 """Whether the air that is asked for fits the link, the radio and what the receiver can follow."""
 
+import math
+
 from radio.air_config import MAX_START_OFFSET_SAMPLES
+from radio.decibel import to_db
+from radio.frame import element_level
 from radio.impairments import Impairments
+from radio.interface import peak_amplitude
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
+from radio.preamble import preamble
 from server.config import ConfigError, Experiment
 from server.link_noise import mean_snr_db
 from server.receiver import window_lead
@@ -23,6 +29,7 @@ def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
         _check_crystals(experiment, impairments)
         _check_prefix(experiment, impairments, ofdm)
         _check_search(experiment, impairments, ofdm)
+        _check_full_scale(experiment, impairments, ofdm)
 
 
 def _check_noise(experiment: Experiment) -> None:
@@ -119,4 +126,18 @@ def _check_search(experiment: Experiment, impairments: Impairments, ofdm: OfdmCo
             f"air.start_offset_samples = {air.start_offset_samples}, delays of {delay:.4g} samples and a sample clock "
             f"that is {ppm:g} ppm off for {num_rounds} rounds, {drift:.4g} samples, exceed the {limit} in which the "
             "receiver looks for a slot; lower one of them, run.rounds or link.round_s"
+        )
+
+
+def _check_full_scale(experiment: Experiment, impairments: Impairments, ofdm: OfdmConfig) -> None:
+    """The preamble that all devices send in phase is the highest that arrives: the receiver must not clip it."""
+    if not impairments.adc_bits:
+        return
+    level = element_level(experiment.link.backoff_db, ofdm) * peak_amplitude(preamble(ofdm))
+    reached_db = to_db((experiment.num_active * level) ** 2) - impairments.path_loss_db
+    if reached_db > impairments.adc_full_scale_db:
+        raise ConfigError(
+            f"{experiment.num_active} devices in phase reach {reached_db:.1f} dB at the receiver, which saturates at "
+            f"air.adc_full_scale_db = {impairments.adc_full_scale_db:g}; raise it to "
+            f"{math.ceil(reached_db) + 1}, raise link.backoff_db or lower fleet.active"
         )

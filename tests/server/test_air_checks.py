@@ -133,6 +133,11 @@ def test_a_free_clock_is_followed_however_long_a_run_is():
             {"link": {"noise": "figure"}, "air": {"full_scale_dbm": 0, "path_loss_db": 130}},
             "air.path_loss_db = 130 and air.noise_figure_db = 0 make an SNR of -35.8 dB, the lowest is -30",
         ),
+        # a preamble's highest I or Q is 7.9 dB below full scale, 32 of them in phase are 30.1 dB more
+        (
+            {"air": {"scenario": "bench"}, "fleet": {"devices": 32}},
+            "32 devices in phase reach 22.2 dB .* saturates at air.adc_full_scale_db = 20; raise it to 24",
+        ),
         # 100 rounds of 0.1 s at 4 Msamples/s are 4e7 samples
         (
             {"air": {"separate_sample_clock": True, "sample_clock_offset_ppm": -26}},
@@ -150,6 +155,9 @@ def test_an_air_that_the_link_or_the_receiver_cannot_take_is_refused_in_one_line
 def test_what_is_just_within_the_receivers_reach_is_taken():
     build({"air": {"max_delay_s": 5.75e-6}})
     build({"air": {"profile": "exponential", "delay_spread_s": 5e-7}})
+    build({"air": {"scenario": "bench"}, "fleet": {"devices": 24}})
+    build({"air": {"scenario": "bench"}, "fleet": {"devices": 32, "active": 24}})
+    build({"air": {"scenario": "bench", "adc_full_scale_db": 24}, "fleet": {"devices": 32}})
     build(
         {"air": {"max_delay_s": 1e-4, "clock": "free"}, "radio": {"reference": "free"}}
     )  # delays are undone
