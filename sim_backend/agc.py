@@ -37,7 +37,12 @@ class AgcState:
     locked: float | None = None
 
 
-def control(state: AgcState, mode: str, samples: Samples) -> tuple[NDArray[np.float64], AgcState]:
+def control(
+    state: AgcState,
+    mode: str,
+    samples: Samples,
+    limits_db: tuple[int, int] = (MIN_GAIN_DB, MAX_GAIN_DB),
+) -> tuple[NDArray[np.float64], AgcState]:
     """Gain in dB that each sample meets, and the state after.
 
     samples: (num_samples,) complex at 0 dB of gain, 1 = full scale of the converter.
@@ -48,6 +53,8 @@ def control(state: AgcState, mode: str, samples: Samples) -> tuple[NDArray[np.fl
     energies = samples.real.astype(np.float64) ** 2 + samples.imag.astype(np.float64) ** 2
     peaks = np.maximum(np.abs(samples.real), np.abs(samples.imag)).astype(np.float64)
     gain, energy, peak, count = state.gain_db, state.energy, state.peak, state.count
+    lowest, highest = limits_db
+    gain = min(max(gain, lowest), highest)
     means, steady, locked = state.means, state.steady, state.locked
     edges = [0, *range(window - count, len(samples) + 1, window)]
     if edges[-1] != len(samples):
@@ -62,7 +69,7 @@ def control(state: AgcState, mode: str, samples: Samples) -> tuple[NDArray[np.fl
             continue
         means = (*means, energy / window)
         step, means, steady, locked = _decide(mode, gain, peak, means, steady, locked)
-        gain = min(max(gain + step, MIN_GAIN_DB), MAX_GAIN_DB)
+        gain = min(max(gain + step, lowest), highest)
         energy, peak, count = 0.0, 0.0, 0
     return gains, AgcState(gain, energy, peak, count, means, steady, locked)
 

@@ -30,14 +30,19 @@ class TxQueue:
         return len(self._blocks) < (1 if self.cyclic else self.num_blocks)
 
     @property
-    def queued(self) -> int:
-        """Samples that have not left; of a cyclic buffer, of one turn."""
-        return sum(len(block) for block in self._blocks) - self._used
+    def oldest(self) -> int:
+        """Samples until the first block is free; 0 if there is none."""
+        return len(self._blocks[0]) - self._used if self._blocks else 0
 
     @property
-    def oldest(self) -> int:
-        """Samples until the first block is free."""
-        return len(self._blocks[0]) - self._used
+    def has_begun(self) -> bool:
+        """Whether a part of the first block has left."""
+        return self._used > 0
+
+    @property
+    def lengths(self) -> list[int]:
+        """Samples of each block that have not left."""
+        return [len(block) - (self._used if place == 0 else 0) for place, block in enumerate(self._blocks)]
 
     def push(self, block: Words) -> None:
         """A block of the client's, which may not be empty."""
@@ -109,15 +114,19 @@ class RxRing:
         return bool(self.blocks) and self.blocks[0].computed == self.block_len
 
     @property
-    def room(self) -> int:
-        """Samples until all blocks are full."""
-        filled = sum(block.filled for block in self.blocks)
-        return (self.num_blocks + self.spare) * self.block_len - filled
+    def num_free(self) -> int:
+        """Blocks that are not full."""
+        return self.num_blocks + self.spare - len(self.blocks) + self.has_begun
 
     @property
-    def wanted(self) -> int:
-        """Samples until the oldest block is full."""
-        return self.block_len - (self.blocks[0].filled if self.blocks else 0)
+    def has_begun(self) -> bool:
+        """Whether a block is partly filled."""
+        return bool(self.blocks) and self.blocks[-1].filled < self.block_len
+
+    @property
+    def left(self) -> int:
+        """Samples until the block that is being filled, or the next, is full."""
+        return self.block_len - (self.blocks[-1].filled if self.has_begun else 0)
 
     def fill(self, leg: Leg, start: int, count: int) -> int:
         """Give samples to blocks; returns how many find none."""

@@ -1,4 +1,4 @@
-"""The analog filter of a virtual radio, as a linear-phase FIR without its delay."""
+"""The filters of a virtual radio, analog and programmable, as one linear-phase FIR without its delay."""
 
 import math
 from functools import lru_cache
@@ -23,6 +23,15 @@ def band_filter(bandwidth_hz: float, sample_rate_hz: float) -> NDArray[np.float3
     steps = np.arange(-half, half + 1)
     width = bandwidth_hz / sample_rate_hz
     return (width * np.sinc(width * steps) * np.kaiser(len(steps), KAISER_BETA)).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def path_filter(
+    bandwidth_hz: float, sample_rate_hz: float, fir: tuple[float, ...] = ()
+) -> NDArray[np.float32]:
+    """(2 half + 1,) taps of both in a row. fir: the programmable filter's at this rate, none for 1."""
+    taps = band_filter(bandwidth_hz, sample_rate_hz)
+    return np.convolve(taps, np.array(fir)).astype(np.float32) if fir else taps
 
 
 def full(samples: Samples, taps: NDArray[np.float32]) -> Samples:

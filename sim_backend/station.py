@@ -24,7 +24,7 @@ from sim_backend.levels import (
     thermal_variance,
 )
 from sim_backend.medium import Sent
-from sim_backend.selection import band_filter, full, inner
+from sim_backend.selection import full, inner, path_filter
 from sim_backend.station_settings import StationSettings, of_channel
 from sim_backend.stream_medium import Radiator, turned
 from sim_backend.transmitter import draw_transmitter, mirror
@@ -33,7 +33,10 @@ STRIDE = 64  # samples over which the clock is straight
 
 
 def dds_words(settings: StationSettings, rate_hz: float, start: int, count: int, num_channels: int) -> Words:
-    """(count, 2 num_channels) what the generators of a radio give from index `start`; clipped as a sum of two is."""
+    """(count, 2 num_channels) what the generators of a radio give from index `start`; clipped as a sum of two is.
+
+    rate_hz: as believed, which the tones' frequencies are, too.
+    """
     total = np.zeros((count, 2 * num_channels))
     indices = np.arange(start, start + count, dtype=np.float64)
     for place, tone in enumerate(settings.dds[: 4 * num_channels]):
@@ -56,13 +59,13 @@ class TxSide:
 
     def radiate(self, leg: Leg, start: int, words: Words) -> list[Sent]:
         """What leaves each antenna, at 0 dB of attenuation; nothing for a channel that is all zero."""
-        if not leg.settings.tx_on:
+        if not leg.settings.awake:
             return []
         sent = []
-        taps = band_filter(leg.settings.tx_bandwidth_hz, leg.tx.band.sample_rate_hz)
+        taps = path_filter(leg.settings.tx_bandwidth_hz, leg.tx.band.sample_rate_hz, leg.settings.tx_fir)
         for channel, port in enumerate(self._ports):
             own = words[:, 2 * channel : 2 * channel + 2]
-            if not own.any():
+            if not (of_channel(leg.settings.tx_on, channel) and own.any()):
                 continue
             samples = np.ascontiguousarray(own, dtype=np.float32).view(np.complex64)[:, 0]
             samples = full(self._transmitters[channel].radiate(samples / np.float32(DAC_FULL_SCALE)), taps)
@@ -100,11 +103,13 @@ class RxSide:
 
     def hear(self, air: Air, leg: Leg, start: int, count: int) -> NDArray[np.int16]:
         """(count, 2) I and Q from index `start`, 12 bits. The air must know all that leaves to some samples later."""
-        front_end = self._front_end(leg.rx.band.sample_rate_hz)
-        heard = self.arriving(air, leg, start, count) if leg.settings.rx_on else np.zeros(count, np.complex64)
-        heard = heard + front_end.noise(start, count)
-        if leg.settings.rx_on:
-            heard = heard + front_end.interference(start, count)
+        if not leg.settings.awake:
+            self.input_dbm = SILENCE_DBM
+            return np.zeros((count, 2), dtype=np.int16)
+        front_end, is_on = self._front_end(leg.rx.band.sample_rate_hz), self._is_on(leg)
+        heard = front_end.noise(start, count)
+        if is_on:
+            heard = heard + self.arriving(air, leg, start, count) + front_end.interference(start, count)
         self.input_dbm = dbm(float(np.vdot(heard, heard).real) / max(count, 1))
         heard = mirror(self._amplify(leg.settings, heard), front_end.image, front_end.offset)
         parts = np.rint(heard.view(np.float32).reshape(-1, 2) * np.float32(ADC_FULL_SCALE))
@@ -114,14 +119,14 @@ class RxSide:
     def measure(self, air: Air, leg: Leg, start: int, count: int) -> float:
         """Mean power at the input in dBm, noise included; leaves the gain control alone."""
         heard = self._front_end(leg.rx.band.sample_rate_hz).noise(start, count)
-        if leg.settings.rx_on:
+        if leg.settings.awake and self._is_on(leg):
             heard = heard + self.arriving(air, leg, start, count)
         return dbm(float(np.vdot(heard, heard).real) / max(count, 1))
 
     def arriving(self, air: Air, leg: Leg, start: int, count: int) -> Samples:
         """(count,) behind mixer and filter, on the radio's own clock, a transmitter's full scale = 1."""
         band, crystal = leg.rx.band, leg.rx.crystal
-        taps = band_filter(leg.settings.rx_bandwidth_hz, band.sample_rate_hz)
+        taps = path_filter(leg.settings.rx_bandwidth_hz, band.sample_rate_hz, leg.settings.rx_fir)
         if crystal.keeps_time:
             places, first, reach = np.zeros(count), start, 0
         else:
@@ -136,6 +141,9 @@ class RxSide:
         samples = inner(turned(samples, crystal, leg.rx.turn, low, band.sample_rate_hz, back=True), taps)
         return samples if reach == 0 else resample(samples, places, reach)
 
+    def _is_on(self, leg: Leg) -> bool:
+        return of_channel(leg.settings.rx_on, self._channel)
+
     def _amplify(self, settings: StationSettings, samples: Samples) -> Samples:
         mode = of_channel(settings.gain_mode, self._channel)
         if mode == "manual":
@@ -145,7 +153,7 @@ class RxSide:
         if mode != self._mode:
             self._mode, self._agc = mode, AgcState(gain_db=round(self.gain_db))
         at_adc = samples * np.float32(adc_amplitude(0.0))
-        gains_db, self._agc = control(self._agc, mode, at_adc)
+        gains_db, self._agc = control(self._agc, mode, at_adc, settings.gain_range_db)
         self.gain_db = float(self._agc.gain_db)
         return np.asarray(at_adc * (10.0 ** (gains_db / 20.0)).astype(np.float32))
 

@@ -87,15 +87,19 @@ class StreamAir:
     def receive(self, radio: int, leg: Leg, start: int, count: int) -> Words:
         """(count, 2 num_channels) of a radio's receive samples from index `start` of a leg."""
         if leg.settings.digital_loopback:
-            return self._loop(radio, start, count)
+            return self._loop(radio, leg, start, count)
         return np.concatenate([side.hear(self._air, leg, start, count) for side in self._rx[radio]], axis=1)
 
-    def _loop(self, radio: int, start: int, count: int) -> Words:
+    def _loop(self, radio: int, leg: Leg, start: int, count: int) -> Words:
+        """Bit by bit; a sample that the FPGA stretches or takes for several is held, or the first of them."""
         out = np.zeros((count, 2 * self._config.num_channels), dtype=np.int16)
+        places = np.arange(start, start + count)
+        if leg.settings.rx_decimation != leg.settings.tx_interpolation:
+            places = places * leg.settings.rx_decimation // leg.settings.tx_interpolation
         for first, words, _ in self._looped[radio]:
-            low, high = max(start, first), min(start + count, first + len(words))
+            low, high = np.searchsorted(places, (first, first + len(words)))
             if low < high:
-                out[low - start : high - start] = words[low - first : high - first] >> 4
+                out[low:high] = words[places[low:high] - first] >> 4
         return out
 
     def measure(self, radio: int, leg: Leg, now_s: float) -> list[float]:
@@ -133,7 +137,13 @@ def join(pieces: Iterable[Piece], num_channels: int) -> list[tuple[Leg, int, Wor
 
 def _words(pieces: Sequence[Piece], num_channels: int) -> Words:
     parts = [
-        dds_words(p.leg.settings, p.leg.tx.band.sample_rate_hz, p.start, p.length, num_channels)
+        dds_words(
+            p.leg.settings,
+            p.leg.settings.sample_rate_hz / p.leg.settings.tx_interpolation,
+            p.start,
+            p.length,
+            num_channels,
+        )
         if p.words is None
         else p.words
         for p in pieces

@@ -110,6 +110,11 @@ class Engine:
         self._pool.shutdown()
 
     @property
+    def num_channels(self) -> int:
+        """Receive, and as many transmit, channels of each radio."""
+        return self._config.num_channels
+
+    @property
     def now_s(self) -> float:
         """Air time."""
         with self._cond:
@@ -126,6 +131,7 @@ class Engine:
         with self._cond:
             self._catch_up()
             self._station(radio).configure(settings, self._now_s)
+            self._cond.notify_all()
 
     def open_tx(self, radio: int, block_len: int, num_blocks: int = 4, cyclic: bool = False) -> "TxStream":
         """Converter gives zeros until the first block comes. RadioError if a transmit stream is open."""
@@ -169,6 +175,22 @@ class Engine:
             station = self._station(radio)
             station.underflow &= not flags.underflow
             station.overflow &= not flags.overflow
+
+    def trigger(self, radio: int) -> None:
+        """A software pulse at a radio's frame engine: its run begins with the next sample."""
+        with self._cond:
+            self._catch_up()
+            self._station(radio).trigger(self._now_s)
+            self._cond.notify_all()
+
+    def pulse(self) -> None:
+        """An edge on the trigger line that all radios share: each that listens begins with its next sample."""
+        with self._cond:
+            self._catch_up()
+            for station in self._stations:
+                if station.leg.settings.tdd.sync_external:
+                    station.trigger(self._now_s)
+            self._cond.notify_all()
 
     def gain_db(self, radio: int, channel: int = 0) -> float:
         """What the gain control has chosen, or what was set by hand."""
@@ -227,7 +249,7 @@ class Engine:
                 if left_s <= 0.0:
                     break
                 if self._pace == "real":
-                    left_s = min(left_s, max(station.write_time(queue.oldest) - self._now_s, TICK_S))
+                    left_s = min(left_s, max(station.write_time(1) - self._now_s, TICK_S))
                 station.writers += 1
                 self._cond.notify_all()
                 try:
@@ -256,6 +278,10 @@ class Engine:
             block = ring.pop()
             self._cond.notify_all()
             return block
+
+    def _is_open(self, radio: int, queue: TxQueue) -> bool:
+        with self._cond:
+            return not self._closed and self._failure is None and self._stations[radio].tx is queue
 
     def _close_stream(self, radio: int, stream: TxQueue | RxRing) -> None:
         with self._cond:
@@ -353,9 +379,7 @@ class Engine:
 
     def _look(self) -> float:
         """Pace "real": wall time until something can be due."""
-        waits_s = [
-            station.read_time(station.rx.wanted) - self._now_s for station in self._stations if station.rx
-        ]
+        waits_s = [station.read_time(1) - self._now_s for station in self._stations if station.rx]
         return min(max(min(waits_s), TICK_S), STEP_S) if waits_s else IDLE_S
 
     def _step(self) -> float:
@@ -439,7 +463,7 @@ class TxStream:
 
         TimeoutError if none, RadioError on a closed stream or a second cyclic buffer.
         """
-        num_columns = 2 * self._engine._config.num_channels
+        num_columns = 2 * self._engine.num_channels
         if words.ndim != 2 or words.shape[1] != num_columns or words.dtype != np.int16:
             raise ValueError(
                 f"samples must be int16 of shape (num_samples, {num_columns}), got {words.dtype} {words.shape}"
@@ -447,6 +471,11 @@ class TxStream:
         if self._queue.cyclic and len(words) > self._queue.block_len:
             raise ValueError(f"a cyclic buffer of {self._queue.block_len} samples was given {len(words)}")
         return self._engine._write(self._radio, self._queue, words.copy(), deadline_s)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether samples can still be written."""
+        return self._engine._is_open(self._radio, self._queue)
 
     def close(self) -> None:
         """What has not left is dropped, zeros follow; twice is as good as once."""

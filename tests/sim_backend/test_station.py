@@ -265,10 +265,10 @@ def test_bandwidth_takes_away_what_lies_outside():
 
 def test_powered_down_oscillators():
     with Engine(quiet(), 2, BASE) as engine:
-        engine.configure(0, BASE.changed(tx_on=False))
+        engine.configure(0, BASE.changed(tx_on=(False,)))
         assert not heard(engine, tone(0.1, 1000), 4096).any()
         engine.configure(0, BASE)
-        engine.configure(1, BASE.changed(rx_on=False))
+        engine.configure(1, BASE.changed(rx_on=(False,)))
         assert not heard(engine, tone(0.1, 1000), 4096).any()
 
 
