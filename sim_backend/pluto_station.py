@@ -23,6 +23,7 @@ from sim_backend.pluto_carriers import gain_table
 from sim_backend.pluto_settings import PlutoSettings, Tone
 from sim_backend.ports import port_key
 from sim_backend.station_settings import NOMINAL_XO_HZ, DdsTone, StationSettings
+from sim_backend.streams import RxStream, TxStream
 
 RX_PORT, TX_PORT = "A_BALANCED", "A"  # the only ones that a Pluto brings out
 WORD_ERROR = 1.4e-8  # half a step of the baseband PLL's word at the lowest VCO frequency
@@ -108,7 +109,7 @@ class StationEngine:
 class RxBuffer:
     """Little-endian frames of some scan elements; what a read leaves of a block is there for the next."""
 
-    def __init__(self, opened: streaming.RxStream, elements: tuple[int, ...]) -> None:
+    def __init__(self, opened: RxStream, elements: tuple[int, ...]) -> None:
         self._stream, self._elements = opened, list(elements)
         self._rest = memoryview(b"")
 
@@ -133,7 +134,7 @@ class TxBuffer:
 
     def __init__(
         self,
-        opened: streaming.TxStream,
+        opened: TxStream,
         elements: tuple[int, ...],
         num_channels: int,
         station: StationEngine,

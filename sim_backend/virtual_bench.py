@@ -11,7 +11,8 @@ from sim_backend.iiod import PORT, IiodServer
 from sim_backend.pluto_context import PlutoModel
 from sim_backend.pluto_station import StationEngine
 from sim_backend.stream_air import StreamAirConfig
-from sim_backend.streaming import Engine, Pace
+from sim_backend.streaming import Engine
+from sim_backend.timeline import Pace
 from sim_backend.virtual_pluto import VirtualPluto
 
 

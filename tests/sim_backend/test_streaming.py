@@ -13,6 +13,7 @@ from sim_backend import streaming
 from sim_backend.station_settings import StationSettings
 from sim_backend.stream_air import StreamAirConfig
 from sim_backend.streaming import Engine, Flags
+from sim_backend.timeline import Timeline
 from tests.reference.waves import complex_of, frequency, level_db, tone, words
 
 RATE_HZ = 1e6
@@ -397,12 +398,13 @@ def test_a_failure_of_the_air_reaches_who_waits(monkeypatch, caplog):
             engine.open_tx(0, 10)
 
 
-def test_idle_radios_sleep():
+def test_idle_radios_sleep(monkeypatch):
+    looks = []
+    move = Timeline.move
+    monkeypatch.setattr(Timeline, "move", lambda timeline: looks.append(1) or move(timeline))
     with Engine(QUIET, 9, BASE, pace="real") as engine:
         engine.tick()
-        looks = []
-        look = engine._look
-        engine._look = lambda: looks.append(1) or look()
+        looks.clear()
         time.sleep(0.3)
         assert len(looks) <= 1
 

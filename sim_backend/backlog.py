@@ -1,0 +1,94 @@
+"""What virtual radios have sent and are to receive, and is not computed: taken under the lock, computed without it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sim_backend.dma import RxBlock, Segment, Words
+from sim_backend.leg import Leg
+from sim_backend.stream_air import StreamAir
+from sim_backend.stream_state import LAG_S, Piece, StreamState
+from sim_backend.timeline import STEP_S
+
+
+@dataclass(frozen=True)
+class _Job:
+    radio: int
+    block: RxBlock
+    segment: Segment
+    first: int
+    count: int
+
+
+@dataclass
+class Work:
+    """Up to air time `until_s`: what has left each radio, what is to be received, whose level is asked for."""
+
+    until_s: float
+    tapes: list[list[Piece]]
+    jobs: list[_Job]
+    measures: list[tuple[int, Leg]]
+    outputs: list[Words] = field(default_factory=list)
+    levels: dict[int, list[float]] = field(default_factory=dict)
+    spent_s: float = 0.0
+
+    def compute(self, air: StreamAir) -> None:
+        """Without the lock."""
+        began_s = time.monotonic()
+        for radio, tape in enumerate(self.tapes):
+            air.put(radio, tape)
+        self.outputs = [air.receive(job.radio, job.segment.leg, job.first, job.count) for job in self.jobs]
+        self.levels = {radio: air.measure(radio, leg, self.until_s) for radio, leg in self.measures}
+        air.forget(self.until_s - LAG_S)
+        self.spent_s = time.monotonic() - began_s
+
+
+class Backlog:
+    """measures: radio -> input powers in dBm by channel, None while they are asked for."""
+
+    def __init__(self, stations: Sequence[StreamState]) -> None:
+        self._stations = stations
+        self.measures: dict[int, list[float] | None] = {}
+        self.computed_s = self._spent_s = self._worked_off_s = 0.0
+
+    @property
+    def cost(self) -> float:
+        """Seconds of computing a second of air."""
+        return self._spent_s / max(self._worked_off_s, 1e-9)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether there is something to compute: a block that is full, or much of others."""
+        if any(value is None for value in self.measures.values()):
+            return True
+        rings = [station.rx for station in self._stations if station.rx is not None]
+        if any(b.filled == ring.block_len > b.computed for ring in rings for b in ring.blocks):
+            return True
+        return now_s - self.computed_s > STEP_S and any(ring.due() for ring in rings)
+
+    def take(self, now_s: float) -> Work:
+        """All that has arrived so far."""
+        tapes = [station.tape for station in self._stations]
+        for station in self._stations:
+            station.tape = []
+        jobs = [
+            _Job(radio, block, segment, segment.start + segment.done, segment.count - segment.done)
+            for radio, station in enumerate(self._stations)
+            if station.rx is not None
+            for block, segment in station.rx.due()
+        ]
+        asked = [(radio, self._stations[radio].leg) for radio, m in self.measures.items() if m is None]
+        return Work(now_s, tapes, jobs, asked)
+
+    def deliver(self, work: Work) -> None:
+        """Give what was computed to blocks, and drop what no slot is free for."""
+        self._spent_s += work.spent_s
+        self._worked_off_s += max(work.until_s - self.computed_s, 0.0)
+        self.computed_s = work.until_s
+        self.measures.update(work.levels)
+        for job, words in zip(work.jobs, work.outputs, strict=True):
+            job.segment.done += len(words)
+            job.block.computed += len(words)
+            job.block.pieces.append(words)
+        for station in self._stations:
+            if station.rx is not None and station.rx.drop_excess():
+                station.overflow = True
