@@ -28,9 +28,12 @@ def test_eight_radios_transmit_and_one_receives(name):
     rng = np.random.default_rng(0)
     words = rng.integers(-16000, 16000, (4 * BLOCK_LEN, 2)).astype(np.int16)
     ended = threading.Event()
+    all_feed = threading.Barrier(NUM_SENDERS + 1)
 
     def feed(engine, radio):
         with engine.open_tx(radio, BLOCK_LEN) as tx:
+            tx.write(words, DEADLINE_S)
+            all_feed.wait(DEADLINE_S)
             while not ended.is_set():
                 tx.write(words, DEADLINE_S)
 
@@ -42,8 +45,7 @@ def test_eight_radios_transmit_and_one_receives(name):
         ]
         for feeder in feeders:
             feeder.start()
-        while not all(station.tx and station.tx.started for station in engine._stations[:NUM_SENDERS]):
-            time.sleep(0.001)
+        all_feed.wait(DEADLINE_S)
         with engine.open_rx(NUM_SENDERS, BLOCK_LEN) as rx:
             rx.read(DEADLINE_S)
             wall_s, cpu_s, air_s = time.perf_counter(), time.process_time(), engine.now_s

@@ -48,36 +48,40 @@ class TxStream:
         limit_s = time.monotonic() + deadline_s
         written = 0
         with self._monitor:
-            while written < len(words):
-                self._timeline.catch_up()
-                if self._station.tx is not self._queue:
-                    raise RadioError(f"{self._name}: the transmit stream is closed")
-                if self._queue.has_room:
-                    block = words[written : written + self._queue.block_len]
-                    self._queue.push(block)
-                    written += len(block)
-                    self._monitor.notify()
-                elif self._queue.cyclic:
-                    raise RadioError(f"{self._name}: a cyclic buffer is on the air; close it first")
-                elif not self._wait_for_room(limit_s - time.monotonic()):
-                    break
+            self._timeline.catch_up()
+            while written < len(words) and self._wait_for_room(limit_s):
+                block = words[written : written + self._queue.block_len]
+                self._queue.push(block)
+                written += len(block)
+                self._monitor.notify()
         if written == 0 and len(words):
             raise TimeoutError(f"{self._name}: no room for a block within {deadline_s:g} s")
         return written
 
-    def _wait_for_room(self, left_s: float) -> bool:
-        """Until something changes, or by the wall clock a block must have left; False if no time is left."""
-        if left_s <= 0.0:
-            return False
-        if self._timeline.is_real:
-            left_s = min(left_s, max(self._station.write_time(1) - self._timeline.now_s, TICK_S))
+    def _wait_for_room(self, limit_s: float) -> bool:
+        """False if there is none by an instant of time.monotonic()."""
+        if self._has_room():
+            return True
         self._station.writers += 1
-        self._monitor.notify()
+        self._monitor.notify()  # once: who waits wakes everybody
         try:
-            self._monitor.pause(left_s)
+            while (left_s := limit_s - time.monotonic()) > 0.0:
+                if self._timeline.is_real:
+                    left_s = min(left_s, max(self._station.write_time(1) - self._timeline.now_s, TICK_S))
+                self._monitor.pause(left_s)
+                self._timeline.catch_up()
+                if self._has_room():
+                    return True
+            return False
         finally:
             self._station.writers -= 1
-        return True
+
+    def _has_room(self) -> bool:
+        if self._station.tx is not self._queue:
+            raise RadioError(f"{self._name}: the transmit stream is closed")
+        if self._queue.cyclic and not self._queue.has_room:
+            raise RadioError(f"{self._name}: a cyclic buffer is on the air; close it first")
+        return self._queue.has_room
 
     def close(self) -> None:
         """What has not left is dropped, zeros follow; twice is as good as once."""

@@ -57,9 +57,15 @@ def engine():
 # Kernel blocks
 
 
-def test_blocks_written_come_back_in_order_without_a_gap(engine):
-    with engine.open_tx(0, 500) as tx, engine.open_rx(0, 1000) as rx, ThreadPoolExecutor(1) as pool:
-        fed = pool.submit(lambda: [tx.write(numbered(500 * i, 500), SURELY_S) for i in range(40)])
+def test_blocks_written_come_back_in_order_without_a_gap():
+    with (
+        Engine(QUIET, 1, LOOPED, patience_s=SURELY_S) as engine,
+        engine.open_tx(0, 500) as tx,
+        engine.open_rx(0, 1000) as rx,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        tx.write(numbered(0, 500))  # from here on time waits for it
+        fed = pool.submit(lambda: [tx.write(numbered(500 * i, 500), SURELY_S) for i in range(1, 40)])
         got = np.concatenate([rx.read(SURELY_S) for _ in range(15)])
         tx.close()
         rx.close()
