@@ -1,6 +1,7 @@
 """Bands of the spectrum, and what a receiver tuned to one hears of a signal sent in another."""
 
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,16 @@ import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from radio.interface import RadioError, Samples
+from radio.interface import Samples
 from sim_backend.chain import Heard
 from sim_backend.interpolate import HALF, KAISER_BETA, cut, kernel
 
 FILTER_HALF = 96  # samples of the selection filter on either side
-MAX_PHASES = 1000
+MAX_PHASES = 1000  # beyond which filters are interpolated
+TABLE_LEN = (
+    512  # filters between two samples; in between linearly, to (pi / TABLE_LEN)^2 / 8, which is -106 dB
+)
+CHUNK = 1 << 12  # outputs at a time
 
 
 class Band(NamedTuple):
@@ -55,13 +60,7 @@ def translated_span(low: int, high: int, sent: Band, tuned: Band) -> tuple[int, 
 
 def _ratio(sent: Band, tuned: Band) -> Fraction:
     """Samples of the sender a sample of the receiver."""
-    ratio = Fraction(sent.sample_rate_hz) / Fraction(tuned.sample_rate_hz)
-    if ratio.denominator > MAX_PHASES:
-        raise RadioError(
-            f"sample rates {sent.sample_rate_hz:g} and {tuned.sample_rate_hz:g} are in the ratio {ratio}; the "
-            f"simulated air knows denominators to {MAX_PHASES}: choose rates in a simple ratio"
-        )
-    return ratio
+    return Fraction(sent.sample_rate_hz) / Fraction(tuned.sample_rate_hz)
 
 
 def _select(heard: Heard, sent: Band, tuned: Band) -> tuple[Samples, int]:
@@ -87,6 +86,8 @@ def _change_rate(samples: Samples, start: int, ratio: Fraction) -> tuple[Samples
         return samples, start
     first = int((start - HALF) / ratio) - 1
     last = int((start + len(samples) + HALF) / ratio) + 2
+    if ratio.denominator > MAX_PHASES:
+        return _interpolate(samples, np.arange(first, last) * float(ratio) - start), first
     out = np.empty(last - first, dtype=np.complex64)
     steps = np.arange(1 - HALF, HALF + 1)
     for phase in range(min(ratio.denominator, len(out))):
@@ -98,3 +99,26 @@ def _change_rate(samples: Samples, start: int, ratio: Fraction) -> tuple[Samples
         stretch = cut(samples, whole + 1 - HALF - start, needed)
         out[phase :: ratio.denominator] = sliding_window_view(stretch, len(steps))[:: ratio.numerator] @ taps
     return out, first
+
+
+def _interpolate(samples: Samples, places: NDArray[np.float64]) -> Samples:
+    """(num_places,) values at any places, in samples from the first; zero beyond the ends."""
+    out = np.empty(len(places), dtype=np.complex64)
+    for low in range(0, len(places), CHUNK):
+        whole = np.floor(places[low : low + CHUNK])
+        rows = (places[low : low + CHUNK] - whole) * TABLE_LEN
+        row = np.minimum(rows.astype(np.int64), TABLE_LEN - 1)
+        part = (rows - row).astype(np.float32)[:, None]
+        taps = (1.0 - part) * _table()[row] + part * _table()[row + 1]
+        base = int(whole[0]) + 1 - HALF
+        stretch = cut(samples, base, int(whole[-1]) - int(whole[0]) + 2 * HALF)
+        windows = sliding_window_view(stretch, 2 * HALF)[whole.astype(np.int64) - int(whole[0])]
+        out[low : low + CHUNK] = np.einsum("ij,ij->i", windows, taps.astype(np.float32))
+    return out
+
+
+@cache
+def _table() -> NDArray[np.float32]:
+    """(TABLE_LEN + 1, 2 HALF) filters for places 0 to 1 behind a sample."""
+    steps = np.arange(1 - HALF, HALF + 1)
+    return kernel(np.arange(TABLE_LEN + 1)[:, None] / TABLE_LEN - steps).astype(np.float32)
