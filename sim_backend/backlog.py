@@ -44,11 +44,12 @@ class Work:
 
 
 class Backlog:
-    """measures: radio -> input powers in dBm by channel, None while they are asked for."""
+    """asked: radio -> air time at which its input powers are to be measured; measured: in dBm, by channel."""
 
     def __init__(self, stations: Sequence[StreamState]) -> None:
         self._stations = stations
-        self.measures: dict[int, list[float] | None] = {}
+        self.asked: dict[int, float] = {}
+        self.measured: dict[int, list[float]] = {}
         self.computed_s = self._spent_s = self._worked_off_s = 0.0
 
     @property
@@ -58,7 +59,7 @@ class Backlog:
 
     def is_due(self, now_s: float) -> bool:
         """Whether there is something to compute: a block that is full, or much of others."""
-        if any(value is None for value in self.measures.values()):
+        if any(instant <= now_s for instant in self.asked.values()):
             return True
         rings = [station.rx for station in self._stations if station.rx is not None]
         if any(b.filled == ring.block_len > b.computed for ring in rings for b in ring.blocks):
@@ -76,7 +77,7 @@ class Backlog:
             if station.rx is not None
             for block, segment in station.rx.due()
         ]
-        asked = [(radio, self._stations[radio].leg) for radio, m in self.measures.items() if m is None]
+        asked = [(radio, self._stations[radio].leg) for radio, at_s in self.asked.items() if at_s <= now_s]
         return Work(now_s, tapes, jobs, asked)
 
     def deliver(self, work: Work) -> None:
@@ -84,7 +85,9 @@ class Backlog:
         self._spent_s += work.spent_s
         self._worked_off_s += max(work.until_s - self.computed_s, 0.0)
         self.computed_s = work.until_s
-        self.measures.update(work.levels)
+        for radio, levels in work.levels.items():
+            self.asked.pop(radio, None)
+            self.measured[radio] = levels
         for job, words in zip(work.jobs, work.outputs, strict=True):
             job.segment.done += len(words)
             job.block.computed += len(words)

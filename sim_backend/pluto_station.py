@@ -152,8 +152,12 @@ class TxBuffer:
         given = np.frombuffer(block, dtype="<i2").reshape(-1, len(self._elements))
         frames = np.zeros((len(given), self._num_words), dtype=np.int16)
         frames[:, self._elements] = given
-        with as_os_error(errno.EBUSY if self._stream.is_open else errno.EBADF):
+        try:
             self._stream.write(frames, timeout_s)
+        except RadioError as error:
+            raise OSError(errno.EBUSY if self._stream.is_open else errno.EBADF, str(error)) from error
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from error
 
     def close(self) -> None:
         self._stream.close()

@@ -19,10 +19,11 @@ from radio.interface import RadioError
 from sim_backend.backlog import Backlog
 from sim_backend.dma import RxRing, TxQueue
 from sim_backend.leg import Leg, begin_leg
+from sim_backend.levels import SILENCE_DBM
 from sim_backend.monitor import Monitor
 from sim_backend.station_settings import StationSettings, of_channel
 from sim_backend.stream_air import StreamAir, StreamAirConfig
-from sim_backend.stream_state import StreamState
+from sim_backend.stream_state import LAG_S, StreamState
 from sim_backend.streams import RxStream, TxStream
 from sim_backend.timeline import Pace, Timeline
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SPARE_S = 0.25  # by how much computation may lag behind the wall clock before samples are lost
 JOIN_S = 30.0
+MEASURE_S = 2.0 * LAG_S  # for what was just set to have arrived
 NUM_WORKERS = 2
 
 
@@ -67,8 +69,16 @@ class Engine:
             for radio in range(num_radios)
         ]
         self._monitor = Monitor()
-        self._timeline = Timeline(self._monitor, self._stations, pace, patience_s, clock, self._tell)
         self._backlog = Backlog(self._stations)
+        self._timeline = Timeline(
+            self._monitor,
+            self._stations,
+            pace,
+            patience_s,
+            clock,
+            self._tell,
+            self._backlog.asked.values,
+        )
         self._computing = self._told = False
         self._thread = threading.Thread(target=self._run, name="air", daemon=True)
         self._thread.start()
@@ -183,18 +193,16 @@ class Engine:
             return self._air.saturated(radio)
 
     def input_dbm(self, radio: int, channel: int = 0, deadline_s: float = 5.0) -> float:
-        """Power at a receiver's input: of its stream's last samples, or measured now. TimeoutError."""
+        """Power at a receiver's input: of its stream's last samples, or of a moment to wait for. TimeoutError."""
         with self._monitor:
             self._timeline.catch_up()
-            if self._station(radio).rx is not None and self._air.levels(radio)[channel][1] > -200.0:
+            if self._station(radio).rx is not None and self._air.levels(radio)[channel][1] > SILENCE_DBM:
                 return self._air.levels(radio)[channel][1]
-            measures = self._backlog.measures
-            measures[radio] = None
+            asked = self._backlog.asked
+            asked[radio] = self._timeline.now_s + MEASURE_S
             self._monitor.notify()
-            self._monitor.wait(lambda: measures.get(radio) is not None, deadline_s, "a level")
-            measured = measures[radio]
-            assert measured is not None
-            return measured[channel]
+            self._monitor.wait(lambda: radio not in asked, deadline_s, "a level")
+            return self._backlog.measured[radio][channel]
 
     def tick(self, deadline_s: float = 10.0) -> None:
         """Look at the clock, and wait until all that is due by now is computed. TimeoutError."""

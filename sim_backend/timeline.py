@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from sim_backend.monitor import Monitor
@@ -15,7 +15,10 @@ IDLE_S = 60.0  # between looks when nothing is to be done
 
 
 class Timeline:
-    """clock: wall time in s, for pace "real". on_loss: told of radios that lose samples with blocks to spare."""
+    """clock: wall time in s, for pace "real". on_loss: told of radios that lose samples with blocks to spare.
+
+    others: further instants that somebody waits for.
+    """
 
     def __init__(
         self,
@@ -25,9 +28,10 @@ class Timeline:
         patience_s: float,
         clock: Callable[[], float],
         on_loss: Callable[[int], None],
+        others: Callable[[], Iterable[float]] = tuple,
     ) -> None:
         self._monitor, self._stations, self._patience_s = monitor, stations, patience_s
-        self._clock, self._on_loss = clock, on_loss
+        self._clock, self._on_loss, self._others = clock, on_loss, others
         self.is_real = pace == "real"
         self.now_s = 0.0
         self._origin_s = clock()
@@ -45,11 +49,12 @@ class Timeline:
     def _look(self) -> float:
         """Pace "real": wall time until something can be due."""
         waits_s = [station.read_time(1) - self.now_s for station in self._stations if station.rx]
+        waits_s += [instant - self.now_s for instant in self._others()]
         return min(max(min(waits_s), TICK_S), STEP_S) if waits_s else IDLE_S
 
     def _step(self) -> float:
         """Pace "virtual": to the next instant that somebody waits for, unless somebody holds time."""
-        goals = [goal for station in self._stations for goal in station.goals()]
+        goals = [goal for station in self._stations for goal in station.goals()] + list(self._others())
         holders = [holder for station in self._stations for holder in station.holders()]
         if not goals:
             for _, stream in holders:

@@ -47,7 +47,9 @@ def test_level_of_a_tone_through_attenuation_loss_and_gain():
     with Engine(quiet(impairments=Impairments(path_loss_db=13.0)), 2, BASE) as engine:
         got = heard(engine, tone(0.1, 1000), 8192, skip=100)
         assert level_db(got) == pytest.approx(-16.0, abs=0.02)
-        assert engine.input_dbm(1) == pytest.approx(-26.0, abs=0.02)
+        with engine.open_tx(0, 1000, cyclic=True) as tx:
+            tx.write(tone(0.1, 1000))
+            assert engine.input_dbm(1) == pytest.approx(-26.0, abs=0.02)
     assert frequency(got) == pytest.approx(0.1, abs=1e-6)
 
 
