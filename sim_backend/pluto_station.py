@@ -177,8 +177,6 @@ def as_os_error(code: int) -> Iterator[None]:
 
 def station_settings(settings: PlutoSettings, sending: bool) -> StationSettings:
     """What a Pluto's settings mean for a radio on the air. sending: whether a transmit buffer is open. ValueError."""
-    if settings.loopback == 2:
-        raise ValueError("the FPGA's loopback from receiver to transmitter is not modelled")
     fir, interpolation = settings.fir, settings.tx_interpolation if sending else 1
     low_db, high_db, _ = gain_table(settings.rx_lo_hz)
     return StationSettings(
@@ -200,6 +198,7 @@ def station_settings(settings: PlutoSettings, sending: bool) -> StationSettings:
         tx_bandwidth_hz=float(settings.tx_bandwidth_hz),
         rx_bandwidth_hz=float(settings.rx_bandwidth_hz),
         digital_loopback=settings.loopback == 1,
+        repeats=settings.loopback == 2,
         tx_fir=stream_taps(fir.tx_taps, 2.0**16, fir.tx_gain_db, fir.interpolation * interpolation)
         if fir.tx_enabled
         else (),

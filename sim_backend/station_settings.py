@@ -36,7 +36,8 @@ class StationSettings:
 
     tx_lo_epoch, rx_lo_epoch: each value brings a carrier phase of its own. rx_decimation, tx_interpolation: between
     the chip and the DMA. tx_attenuation_db, rx_gain_db (in manual mode), gain_mode: one a channel; the last holds for
-    channels beyond. digital_loopback: transmit samples go to the receiver and not on the air.
+    channels beyond. digital_loopback: transmit samples go to the receiver and not on the air. repeats: received samples
+    are sent in place of a stream's, some milliseconds later.
     awake: whether converters run; otherwise nothing is sent, and zeros are received. tx_on, rx_on: one a channel,
     whether it is connected to its antenna and its mixer is fed; what is received otherwise is the receiver's noise.
     gain_range_db: of the gain control. tx_fir, rx_fir: taps of the programmable filters at the rate of the streams, an
@@ -63,6 +64,7 @@ class StationSettings:
     tx_bandwidth_hz: float = 18e6
     rx_bandwidth_hz: float = 18e6
     digital_loopback: bool = False
+    repeats: bool = False
     tx_fir: tuple[float, ...] = ()
     rx_fir: tuple[float, ...] = ()
     dds: tuple[DdsTone, ...] = ()
@@ -80,6 +82,11 @@ class StationSettings:
         for name in ("rx_decimation", "tx_interpolation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.repeats and self.rx_decimation * self.tx_interpolation > 1:
+            raise ValueError(
+                f"received samples are sent at the rate they came at, got decimation {self.rx_decimation} and "
+                f"interpolation {self.tx_interpolation}; set both to 1"
+            )
         for name in ("tx_fir", "rx_fir"):
             if getattr(self, name) and len(getattr(self, name)) % 2 == 0:
                 raise ValueError(f"{name} must have an odd number of taps, got {len(getattr(self, name))}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from radio.impairments import Impairments
 from sim_backend.air import Air
@@ -13,7 +14,7 @@ from sim_backend.dma import Words
 from sim_backend.leg import Leg
 from sim_backend.station import RxSide, TxSide, dds_words
 from sim_backend.stream_medium import StreamMedium
-from sim_backend.stream_state import KEEP_S, LAG_S, Piece
+from sim_backend.stream_state import KEEP_S, LAG_S, REPEAT_S, Piece
 
 CHANNEL_STRIDE = 1 << 16  # ports of a radio's further antennas lie that far apart
 
@@ -74,13 +75,14 @@ class StreamAir:
             for own in ports
         ]
         self._looped: list[list[tuple[int, Words, float]]] = [[] for _ in ports]
+        self._repeated: list[list[tuple[int, Words, float]]] = [[] for _ in ports]
 
     def put(self, radio: int, pieces: Iterable[Piece]) -> None:
         """What has left a radio, in order."""
         for leg, start, words, until_s in join(pieces, self._config.num_channels):
             if leg.settings.digital_loopback:
                 self._looped[radio].append((start, words, until_s))
-            else:
+            elif not leg.settings.repeats:
                 for sent in self._tx[radio].radiate(leg, start, words):
                     self._air.put(sent)
 
@@ -88,19 +90,27 @@ class StreamAir:
         """(count, 2 num_channels) of a radio's receive samples from index `start` of a leg."""
         if leg.settings.digital_loopback:
             return self._loop(radio, leg, start, count)
+        if leg.settings.repeats:
+            return _cut(self._repeated[radio], np.arange(start, start + count), 2 * self._config.num_channels)
+        return self._hear(radio, leg, start, count)
+
+    def repeat(self, radio: int, leg: Leg, start: int, count: int) -> None:
+        """Send what a radio receives from index `start`, REPEAT_S later; keep it for `receive`."""
+        words = self._hear(radio, leg, start, count)
+        self._repeated[radio].append((start, words, leg.rx_time(start + count)))
+        delay = round(REPEAT_S * leg.tx.band.sample_rate_hz)
+        for sent in self._tx[radio].radiate(leg, start + delay, words << 4):
+            self._air.put(sent)
+
+    def _hear(self, radio: int, leg: Leg, start: int, count: int) -> Words:
         return np.concatenate([side.hear(self._air, leg, start, count) for side in self._rx[radio]], axis=1)
 
     def _loop(self, radio: int, leg: Leg, start: int, count: int) -> Words:
         """Bit by bit; a sample that the FPGA stretches or takes for several is held, or the first of them."""
-        out = np.zeros((count, 2 * self._config.num_channels), dtype=np.int16)
         places = np.arange(start, start + count)
         if leg.settings.rx_decimation != leg.settings.tx_interpolation:
             places = places * leg.settings.rx_decimation // leg.settings.tx_interpolation
-        for first, words, _ in self._looped[radio]:
-            low, high = np.searchsorted(places, (first, first + len(words)))
-            if low < high:
-                out[low:high] = words[places[low:high] - first] >> 4
-        return out
+        return _cut(self._looped[radio], places, 2 * self._config.num_channels) >> 4
 
     def measure(self, radio: int, leg: Leg, now_s: float) -> list[float]:
         """Power at each input in dBm over the last millisecond that has arrived."""
@@ -119,8 +129,19 @@ class StreamAir:
     def forget(self, now_s: float) -> None:
         """Nothing before an instant is asked for any more."""
         self._air.advance(Fraction(max(now_s - KEEP_S, 0.0)))
-        for radio, looped in enumerate(self._looped):
-            self._looped[radio] = [entry for entry in looped if entry[2] > now_s - KEEP_S]
+        for kept in (self._looped, self._repeated):
+            for radio, entries in enumerate(kept):
+                kept[radio] = [entry for entry in entries if entry[2] > now_s - KEEP_S]
+
+
+def _cut(pieces: Sequence[tuple[int, Words, float]], places: NDArray[np.int64], num_columns: int) -> Words:
+    """(num_places, num_columns) samples at rising indices, of pieces that begin at one; zero where there is none."""
+    out = np.zeros((len(places), num_columns), dtype=np.int16)
+    for first, words, _ in pieces:
+        low, high = np.searchsorted(places, (first, first + len(words)))
+        if low < high:
+            out[low:high] = words[places[low:high] - first]
+    return out
 
 
 def join(pieces: Iterable[Piece], num_channels: int) -> list[tuple[Leg, int, Words, float]]:

@@ -12,6 +12,7 @@ from sim_backend.station_settings import StationSettings
 LAG_S = (
     1e-3  # receivers run behind: further than all interpolators and filters reach at 520 ksamples/s together
 )
+REPEAT_S = 3.0 * LAG_S  # from receiver to transmitter, so that who hears it can be computed piece by piece
 KEEP_S = 0.02  # of what has left while nobody listens
 
 

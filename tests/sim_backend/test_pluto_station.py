@@ -21,13 +21,13 @@ LOWPASS = "RX 3 GAIN {} DEC 4\nTX 3 GAIN {} INT 4\n"
 
 
 class Bench:
-    """Two virtual Plutos; 0 sends, 1 receives."""
+    """Virtual Plutos; 0 sends, 1 receives."""
 
-    def __init__(self, air=QUIET, model=PlutoModel(chip="ad9364"), patience_s=0.05):  # noqa: B008 - a constant
-        self.engine = Engine(air, 2, patience_s=patience_s)
-        self.stations = [StationEngine(self.engine, radio, seed=air.seed) for radio in range(2)]
+    def __init__(self, air=QUIET, model=PlutoModel(chip="ad9364"), patience_s=0.05, num_radios=2):  # noqa: B008 - a constant
+        self.engine = Engine(air, num_radios, patience_s=patience_s)
+        self.stations = [StationEngine(self.engine, radio, seed=air.seed) for radio in range(num_radios)]
         self.plutos = [VirtualPluto(station, model) for station in self.stations]
-        for radio in range(2):
+        for radio in range(num_radios):
             self.set(radio, "input", "voltage0", "sampling_frequency", 4_000_000)
             self.set(radio, "input", "voltage0", "gain_control_mode", "manual")
             self.set(radio, "input", "voltage0", "hardwaregain", 10)
@@ -44,9 +44,9 @@ class Bench:
     def set(self, radio, kind, channel, attribute, value, device=PHY_ID):
         self.plutos[radio].write(Place(device, kind, channel), attribute, str(value))
 
-    def hear(self, num_samples=8192, skip=4096):
-        """(num_samples,) received by the second radio."""
-        buffer = self.plutos[1].open_buffer(RX_ID, num_samples + skip, 0b11, False)
+    def hear(self, num_samples=8192, skip=4096, radio=1):
+        """(num_samples,) received by a radio."""
+        buffer = self.plutos[radio].open_buffer(RX_ID, num_samples + skip, 0b11, False)
         words = np.frombuffer(buffer.read(4 * (num_samples + skip), SURELY_S), "<i2").reshape(-1, 2)
         buffer.close()
         return complex_of(words)[skip:]
@@ -245,6 +245,27 @@ def test_loopback_with_both_rates_changed(bench):
     sender.write(bytearray((ramp << 4).tobytes()), SURELY_S)
     got = np.frombuffer(receiver.read(4 * 800, SURELY_S), "<i2").reshape(-1, 2)
     np.testing.assert_array_equal(got, np.repeat(ramp, 8, axis=0))
+
+
+def test_the_fpga_sends_what_is_received_in_place_of_the_streams():
+    """From radio 0 to 1, which sends it on at another carrier, to 2: two ways of 7 - 20 + 10 dB."""
+    with Bench(num_radios=3) as bench:
+        bench.set(1, "output", "altvoltage1", "frequency", 2_450_000_000)
+        bench.set(2, "output", "altvoltage0", "frequency", 2_450_000_000)
+        bench.send(tone(0.1, 1000))
+        unheard = bench.plutos[1].open_buffer(TX_ID, 1000, 0b11, True)
+        unheard.write(bytearray(tone(0.3, 1000).tobytes()), SURELY_S)
+        bench.set(1, "debug", "", "loopback", 2)
+        bench.hear(1 << 18, radio=2)  # some steps of the air, and the way through the loop
+        got = bench.hear(1 << 18, radio=2)
+        assert frequency(got) == pytest.approx(0.1, abs=1e-6)
+        assert level_db(got) == pytest.approx(2 * EXPECTED_DB, abs=0.1)
+        assert level_db(bench.hear(1 << 18, skip=1 << 18)) == pytest.approx(
+            EXPECTED_DB, abs=0.1
+        )  # its own receiver
+        with pytest.raises(OSError, match="set both to 1") as caught:
+            bench.set(1, "input", "voltage0", "sampling_frequency", 500_000, RX_ID)
+        assert caught.value.errno == errno.EINVAL
 
 
 # Buffers
