@@ -111,7 +111,7 @@ class Path:
         if self.crystal.keeps_time:
             return start, start + count
         rate = self.sample_rate_hz
-        low, high = (self.crystal.true_time(index / rate) * rate for index in (start, start + count))
+        low, high = self.crystal.true_times(np.array([start, start + count]) / rate) * rate
         return math.floor(low) - HALF, math.ceil(high) + HALF
 
 
