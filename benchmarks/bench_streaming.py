@@ -10,6 +10,8 @@ from radio.scenarios import SCENARIOS
 from sim_backend.station_settings import StationSettings
 from sim_backend.stream_air import StreamAirConfig
 from sim_backend.streaming import Engine
+from sim_backend.virtual_bench import VirtualBench
+from tests.reference.benches import first_host, plutos
 
 NUM_SENDERS, RATE_HZ, BLOCK_LEN = 8, 1e6, 1 << 14
 SETTINGS = StationSettings(
@@ -63,9 +65,47 @@ def test_eight_radios_transmit_and_one_receives(name):
     print(
         f"\n{NUM_SENDERS} radios to one over {name}: {air_s / wall_s:.2f} s of air a second, target at least 1"
     )
+    print(f"  {cpu_s / air_s:.2f} s of CPU a second of air")
     cost_ns = 1e9 * cpu_s / (air_s * RATE_HZ * NUM_SENDERS)
     print(f"  {cpu_s / wall_s:.2f} cores busy, {cost_ns:.0f} ns a sample and radio")
     print(f"  underflows: {missing or 'none'}")
+
+
+def test_nine_virtual_plutos_through_pyadi():
+    """Clients included, which share the process."""
+    samples = np.random.default_rng(0).integers(-16000, 16000, (1 << 16, 2)) @ np.array([1, 1j])
+    ended, all_feed = threading.Event(), threading.Barrier(NUM_SENDERS + 1)
+
+    def feed(sender):
+        sender.tx(samples)
+        all_feed.wait(DEADLINE_S)
+        while not ended.is_set():
+            sender.tx(samples)
+        sender.tx_destroy_buffer()
+
+    air = StreamAirConfig(impairments=SCENARIOS["bench"])
+    with (
+        VirtualBench(NUM_SENDERS + 1, air, patience_s=DEADLINE_S, first_host=first_host()) as served,
+        plutos(served.uris, rx_buffer_size=len(samples)) as radios,
+    ):
+        feeders = [threading.Thread(target=feed, args=(radio,)) for radio in radios[:NUM_SENDERS]]
+        for feeder in feeders:
+            feeder.start()
+        all_feed.wait(DEADLINE_S)
+        radios[-1].rx()
+        wall_s, cpu_s, air_s = time.perf_counter(), time.process_time(), served.engine.now_s
+        for _ in range(round(AIR_S * RATE_HZ / len(samples))):
+            radios[-1].rx()
+        wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+        air_s = served.engine.now_s - air_s
+        ended.set()
+        for _ in range(8):
+            radios[-1].rx()
+        for feeder in feeders:
+            feeder.join(DEADLINE_S)
+        missing = [radio for radio in range(NUM_SENDERS) if served.engine.flags(radio).underflow]
+    print(f"\nnine virtual Plutos over bench: {air_s / wall_s:.2f} s of air a second, target at least 1")
+    print(f"  {cpu_s / air_s:.2f} s of CPU a second of air; underflows: {missing or 'none'}")
 
 
 def test_nine_idle_radios():

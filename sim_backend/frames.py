@@ -57,8 +57,8 @@ class Gate:
         return None
 
     def is_running(self, cycle: int) -> bool:
-        """Whether a run has begun and not ended."""
-        if self.start is None or cycle < self.start:
+        """Whether a run was triggered, be it ahead by its delay, and has not ended."""
+        if self.start is None:
             return False
         return self.count == 0 or bool(self.repeat) or cycle < self.start + self.count * self.frame
 

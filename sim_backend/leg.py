@@ -71,11 +71,14 @@ class Leg:
     def _frames_from(self) -> int | None:
         return None if self.frames_from_s is None else round(self.frames_from_s * self.chip_rate_hz)
 
+    def frames_run(self, at_s: float) -> bool:
+        """Whether a run of frames has begun and not ended at an instant."""
+        return self.rx_gate is not None and self.rx_gate.is_running(self._index(at_s, self.chip_rate_hz))
+
     def triggered(self, at_s: float) -> "Leg":
         """This with a run of frames from the next sample on; itself where a trigger is not waited for."""
         tdd, cycle = self.settings.tdd, self._index(at_s, self.chip_rate_hz)
-        running = self.rx_gate is not None and self.rx_gate.is_running(cycle)
-        if not tdd.enabled or (running and not tdd.sync_reset):
+        if not tdd.enabled or (self.frames_run(at_s) and not tdd.sync_reset):
             return self
         return replace(self, start_s=at_s, frames_from_s=(cycle + tdd.delay_cycles) / self.chip_rate_hz)
 

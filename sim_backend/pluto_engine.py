@@ -43,6 +43,10 @@ class Engine(Protocol):
         """A software pulse at the frame engine's sync."""
         ...
 
+    def is_running(self) -> bool:
+        """Whether frames run: a pulse has come since the frame engine was enabled, and they have not ended."""
+        ...
+
     def flags(self) -> Flags:
         """Since the last `clear`."""
         ...
@@ -80,10 +84,12 @@ class MemoryEngine:
         self._offset = 0  # of the next frame to be sent in the first block
         self._received = 0
         self._flags = Flags()
+        self._running = False
         self.triggers = 0
 
     def configure(self, settings: PlutoSettings) -> None:
-        """Only the loopback matters here."""
+        """Only the loopback matters here, and whether frames are enabled."""
+        self._running &= settings.tdd.enabled
         self._settings = settings
 
     def open_rx(self, num_samples: int, elements: tuple[int, ...], num_blocks: int) -> Buffer:
@@ -99,6 +105,11 @@ class MemoryEngine:
     def trigger(self) -> None:
         """Counted."""
         self.triggers += 1
+        self._running = True
+
+    def is_running(self) -> bool:
+        """Frames never end."""
+        return self._running
 
     def flags(self) -> Flags:
         """Underflow: more was received than had been sent."""

@@ -77,6 +77,10 @@ class StationEngine:
         with as_os_error(errno.EIO):
             self._engine.trigger(self._radio)
 
+    def is_running(self) -> bool:
+        with as_os_error(errno.EIO):
+            return self._engine.frames_run(self._radio)
+
     def flags(self) -> pluto_engine.Flags:
         with as_os_error(errno.EIO):
             return pluto_engine.Flags(*self._engine.flags(self._radio))

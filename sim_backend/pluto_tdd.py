@@ -35,7 +35,6 @@ class TddDevice:
         rate_hz: Callable[[], int],
     ) -> None:
         self._engine, self._settings, self._change, self._rate_hz = engine, settings, change, rate_hz
-        self._triggered = False
 
     def read(self, place: Place, attribute: str) -> str | None:
         """None: the value is in the table."""
@@ -53,7 +52,7 @@ class TddDevice:
             case "sync_soft":
                 return "0"
             case "state":
-                return str(IDLE if not tdd.enabled else RUNNING if self._triggered else ARMED)
+                return str(IDLE if not tdd.enabled else RUNNING if self._engine.is_running() else ARMED)
         return None
 
     def write(self, place: Place, attribute: str, text: str) -> bool:
@@ -65,8 +64,6 @@ class TddDevice:
         elif attribute in SWITCHES:
             on = parse_bool(text)
             self._set(place, **{SWITCHES[attribute]: on})
-            if attribute == "enable" and not place.channel:
-                self._triggered = False
         elif attribute == "burst_count":
             self._set(place, burst_count=parse_whole(text, 0, LIMIT))
         elif attribute == "sync_soft":
@@ -74,7 +71,6 @@ class TddDevice:
                 if not self._settings().tdd.enabled:
                     raise refuse("a trigger for an engine that is not enabled")
                 self._engine.trigger()
-                self._triggered = True
         else:
             return False
         return True

@@ -163,6 +163,12 @@ class Engine:
                     station.trigger(self._timeline.now_s)
             self._monitor.notify()
 
+    def frames_run(self, radio: int) -> bool:
+        """Whether a radio's frame engine was triggered and has not come to the end of its frames."""
+        with self._monitor:
+            self._timeline.catch_up()
+            return self._station(radio).leg.frames_run(self._timeline.now_s)
+
     def flags(self, radio: int) -> Flags:
         """What went wrong since they were cleared."""
         with self._monitor:

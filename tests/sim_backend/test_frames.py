@@ -67,3 +67,14 @@ def test_an_open_gate_stays_open_over_frames_and_a_pulse_does_not():
     assert gate(tdd, RX_CHANNEL, 0, 1).stays_open(20)
     assert not gate(tdd, TX_CHANNEL, 0, 1).stays_open(20)
     assert not gate(tdd, RX_CHANNEL, 20, 1).stays_open(20)
+
+
+def test_a_run_lasts_from_its_trigger_to_the_end_of_its_last_frame():
+    burst = Tdd(enabled=True, frame_cycles=10, burst_count=3)
+    assert not gate(burst, RX_CHANNEL, None, 1).is_running(0)
+    assert [gate(burst, RX_CHANNEL, 5, 1).is_running(cycle) for cycle in (0, 5, 34, 35)] == [
+        True,
+        True,
+        True,
+        False,
+    ]

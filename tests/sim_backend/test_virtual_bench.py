@@ -349,7 +349,9 @@ def test_a_burst_of_frames_ends_and_is_armed_again():
         radio.tx_cyclic_buffer = True
         radio.tx(steps(7))
         for _ in range(2):
+            assert engine.state == 1  # armed
             served.pulse_trigger()
+            assert engine.state == 3  # running
             got = radio.rx()
             np.testing.assert_array_equal(got[:4000], np.tile(steps(7) / 16, 4))
             assert not got[4000:].any()
