@@ -109,8 +109,11 @@ def test_nine_virtual_plutos_through_pyadi():
 
 
 def test_nine_idle_radios():
-    with Engine(StreamAirConfig(impairments=SCENARIOS["bench"]), 9, SETTINGS, pace="real"):
+    air = StreamAirConfig(impairments=SCENARIOS["bench"])
+    with VirtualBench(9, air, pace="real", first_host=first_host()):
         time.sleep(0.2)
         cpu_s = time.process_time()
         time.sleep(5.0)
-        print(f"\nnine idle radios: {1e3 * (time.process_time() - cpu_s) / 5.0:.3f} ms of CPU a second")
+        print(
+            f"\nnine idle virtual Plutos: {1e3 * (time.process_time() - cpu_s) / 5.0:.3f} ms of CPU a second"
+        )

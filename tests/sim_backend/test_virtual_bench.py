@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -274,37 +275,73 @@ def steps(low, num_samples=1000):
     return ((index + low) << 4) + 1j * ((index - low) << 4)
 
 
+def after_edge(served, receiver):
+    """A block that begins with an edge on the trigger line, and not before."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(receiver.rx)
+        limit_s = time.monotonic() + 5.0
+        while not receiver._rxbuf and time.monotonic() < limit_s:
+            time.sleep(0.001)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.05)
+        served.pulse_trigger()
+        return np.asarray(waiting.result(5.0))
+
+
+def turn_generators_off(radios):
+    for radio in radios:
+        radio.tx(np.zeros(1000))  # pyadi-iio's first one does
+        radio.tx_destroy_buffer()
+
+
 def test_an_edge_on_the_shared_line_releases_all_radios_at_once():
     with (
         bench(3, model=PlutoModel(tdd=True)) as served,
-        plutos(served.uris, tx_hardwaregain_chan0=-7, rx_hardwaregain_chan0=0) as (one, two, receiver),
+        plutos(served.uris, tx_hardwaregain_chan0=-7, rx_hardwaregain_chan0=0) as radios,
     ):
-        for radio in (one, two, receiver):
-            radio.tx(np.zeros(1000))
-            radio.tx_destroy_buffer()
+        one, two, receiver = radios
+        turn_generators_off(radios)
         arm(served.uris, 5000)
         receiver.rx_buffer_size = 1500
-        waiting = threading.Thread(target=lambda: got.append(receiver.rx()))
-        got = []
         sweep = np.cumsum(np.linspace(-0.3, 0.3, 1000))  # cycles; within the programmable filters' pass band
         sent = np.stack([0.5 * np.hanning(1000) * np.exp(2j * np.pi * sign * sweep) for sign in (1, -1)])
         once(one, TX_FULL * sent[0])
         once(two, TX_FULL * sent[1])
-        waiting.start()
-        limit_s = time.monotonic() + 5.0
-        while not receiver._rxbuf and time.monotonic() < limit_s:
-            time.sleep(0.001)
-        assert served.engine.flags(0) == (False, False)
-        waiting.join(0.05)
-        assert waiting.is_alive()
-        served.pulse_trigger()
-        waiting.join(5.0)
-        assert not waiting.is_alive()
+        got = after_edge(served, receiver)
     # Both arrive at sample 0, each through a carrier phase of its own; a sample's shift would leave most of the energy.
-    found, residual, _, _ = np.linalg.lstsq(sent.T, got[0][:1000] / RX_FULL, rcond=None)
+    found, residual, _, _ = np.linalg.lstsq(sent.T, got[:1000] / RX_FULL, rcond=None)
     np.testing.assert_allclose(np.abs(found), 1.0, atol=0.01)
     assert residual[0] < 1e-3 * np.sum(np.abs(sent) ** 2)
-    assert np.abs(got[0][1040:]).max() < 4  # but for the filters' ringing nothing follows
+    assert np.abs(got[1040:]).max() < 4  # but for the filters' ringing nothing follows
+
+
+def test_free_clocks_are_released_at_one_instant_however_far_apart_they_have_run():
+    free = Impairments(clock="free", max_clock_offset_ppm=20.0)
+    offsets = [draw_crystal(free, 5, radio, 915e6).offset for radio in range(3)]
+    assert min(abs(offset - offsets[2]) for offset in offsets[:2]) > 3e-6
+    with (
+        bench(
+            3,
+            StreamAirConfig(impairments=free, noise_variance=0.0, seed=5),
+            model=PlutoModel(tdd=True),
+        ) as served,
+        plutos(served.uris, tx_hardwaregain_chan0=-7, rx_hardwaregain_chan0=0) as radios,
+    ):
+        receiver = radios[2]
+        turn_generators_off(radios)
+        receiver.rx_buffer_size = 1_000_000  # a second, in which clocks come apart by more than three samples
+        receiver.rx()
+        receiver.rx_destroy_buffer()
+        receiver.rx_buffer_size = 1500
+        for sender in radios[:2]:
+            arm(served.uris, 5000)
+            once(sender, np.full(1000, 0.5 * TX_FULL))
+            got = np.abs(after_edge(served, receiver))
+            loud = np.flatnonzero(got > 0.5 * np.median(got[100:900]))
+            assert loud[0] <= 1
+            assert loud[-1] - loud[0] == pytest.approx(999, abs=1)
+            receiver.rx_destroy_buffer()
+            sender.tx_destroy_buffer()
 
 
 def test_a_software_pulse_releases_one_radio():
