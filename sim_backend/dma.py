@@ -18,6 +18,7 @@ class TxQueue:
     """Blocks that wait for the converter. may_hold: whether virtual time waits for it when it has run dry."""
 
     def __init__(self, block_len: int, num_blocks: int, cyclic: bool) -> None:
+        _check_blocks(block_len, num_blocks)
         self.block_len, self.num_blocks, self.cyclic = block_len, num_blocks, cyclic
         self.started = self.may_hold = False
         self.held_since: float | None = None
@@ -97,6 +98,7 @@ class RxRing:
     """Blocks that the DMA fills from air time `from_s` on. spare: further blocks that may wait to be computed."""
 
     def __init__(self, block_len: int, num_blocks: int, from_s: float, spare: int = 0) -> None:
+        _check_blocks(block_len, num_blocks)
         self.block_len, self.num_blocks, self.from_s, self.spare = block_len, num_blocks, from_s, spare
         self.may_hold = True
         self.held_since: float | None = None
@@ -162,3 +164,8 @@ class RxRing:
         self.may_hold = True
         self.held_since = None
         return np.concatenate(self.blocks.popleft().pieces)
+
+
+def _check_blocks(block_len: int, num_blocks: int) -> None:
+    if not (block_len >= 1 and num_blocks >= 1):
+        raise ValueError(f"block_len and num_blocks must be at least 1, got {block_len} and {num_blocks}")

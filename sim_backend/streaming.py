@@ -18,7 +18,7 @@ from typing import NamedTuple
 from radio.interface import RadioError
 from sim_backend.backlog import Backlog
 from sim_backend.dma import RxRing, TxQueue
-from sim_backend.leg import Leg, begin_leg
+from sim_backend.leg import begin_leg
 from sim_backend.levels import SILENCE_DBM
 from sim_backend.monitor import Monitor
 from sim_backend.station_settings import StationSettings, of_channel
@@ -64,8 +64,9 @@ class Engine:
         self.num_channels = config.num_channels
         self._pool = ThreadPoolExecutor(NUM_WORKERS, "air-worker")
         self._air = StreamAir(config, num_radios, self._pool)
+        begin = partial(begin_leg, impairments=config.impairments, seed=config.seed)
         self._stations = [
-            StreamState(partial(_begin, config, radio), StationSettings() if settings is None else settings)
+            StreamState(partial(begin, port=radio), settings or StationSettings())
             for radio in range(num_radios)
         ]
         self._monitor = Monitor()
@@ -120,8 +121,7 @@ class Engine:
             self._monitor.notify()
 
     def open_tx(self, radio: int, block_len: int, num_blocks: int = 4, cyclic: bool = False) -> TxStream:
-        """Converter gives zeros until the first block comes. RadioError if a transmit stream is open."""
-        _check_blocks(block_len, num_blocks)
+        """Converter gives zeros until the first block comes. RadioError if a transmit stream is open, ValueError."""
         with self._monitor:
             self._timeline.catch_up()
             station, name = self._station(radio), f"virtual radio {radio}"
@@ -131,8 +131,7 @@ class Engine:
             return TxStream(self._monitor, self._timeline, station, station.tx, name, 2 * self.num_channels)
 
     def open_rx(self, radio: int, block_len: int, num_blocks: int = 4) -> RxStream:
-        """Blocks fill from now on. RadioError if a receive stream is open."""
-        _check_blocks(block_len, num_blocks)
+        """Blocks fill from now on. RadioError if a receive stream is open, ValueError."""
         with self._monitor:
             self._timeline.catch_up()
             station, name = self._station(radio), f"virtual radio {radio}"
@@ -140,7 +139,7 @@ class Engine:
                 raise RadioError(f"{name}: a receive stream is open; close it first")
             spare = 0
             if self._timeline.is_real:
-                spare = math.ceil(SPARE_S * station.leg.rx.band.sample_rate_hz / block_len)
+                spare = math.ceil(SPARE_S * station.leg.rx.band.sample_rate_hz / max(block_len, 1))
             if not any(other.rx for other in self._stations):
                 self._backlog.computed_s = self._timeline.now_s
             station.rx = RxRing(block_len, num_blocks, self._timeline.now_s, spare)
@@ -266,14 +265,3 @@ class Engine:
         self._computing = False
         self._backlog.deliver(work)
         self._monitor.notify()
-
-
-def _begin(
-    config: StreamAirConfig, radio: int, settings: StationSettings, before: Leg | None, at_s: float
-) -> Leg:
-    return begin_leg(settings, before, at_s, impairments=config.impairments, seed=config.seed, port=radio)
-
-
-def _check_blocks(block_len: int, num_blocks: int) -> None:
-    if not (block_len >= 1 and num_blocks >= 1):
-        raise ValueError(f"block_len and num_blocks must be at least 1, got {block_len} and {num_blocks}")
