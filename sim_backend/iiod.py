@@ -10,7 +10,8 @@ import threading
 import time
 from types import TracebackType
 
-from sim_backend.iiod_session import Served, Session
+from sim_backend.iiod_buffers import Shared
+from sim_backend.iiod_session import Session
 from sim_backend.iiod_target import Target, read_catalog
 from sim_backend.iiod_wire import Wire
 
@@ -42,7 +43,7 @@ class IiodServer:
                 "or pass beyond_loopback=True on a network that you trust"
             )
         self.host, self.port = host, port
-        self._served = Served(target, read_catalog(target.xml()), version)
+        self._shared, self._catalog, self._version = Shared(target), read_catalog(target.xml()), version
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, tuple[socket.socket, Session]] = {}
         self._listening: socket.socket | None = None
@@ -51,11 +52,12 @@ class IiodServer:
     @property
     def uri(self) -> str:
         """For clients."""
-        return f"ip:{self.host}" if self.port == PORT else f"ip:{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ip:{host}" if self.port == PORT else f"ip:{host}:{self.port}"
 
     def __enter__(self) -> "IiodServer":
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._listening = socket.create_server((self.host, self.port), family=family, backlog=16)
+        self._listening = socket.create_server((self.host, self.port), family=family, backlog=MAX_CONNECTIONS)
         self.port = self._listening.getsockname()[1]
         self._acceptor = threading.Thread(
             target=self._accept, args=(self._listening,), name=f"iiod {self.host}", daemon=True
@@ -106,7 +108,7 @@ class IiodServer:
                     continue
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                session = Session(Wire(connection), self._served)
+                session = Session(Wire(connection), self._shared, self._catalog, self._version)
                 thread = threading.Thread(
                     target=self._serve,
                     args=(connection, session),
@@ -114,7 +116,12 @@ class IiodServer:
                     daemon=True,
                 )
                 self._connections[thread] = connection, session
-            thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # out of threads: this client is refused, others may end some
+                    log.exception("a connection to %s has no thread", self.host)
+                    del self._connections[thread]
+                    connection.close()
 
     def _serve(self, connection: socket.socket, session: Session) -> None:
         try:

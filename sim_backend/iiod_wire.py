@@ -1,5 +1,6 @@
 """The wire of one IIOD connection: bounded lines and exact payloads in, replies out, over a blocking socket."""
 
+import select
 import socket
 
 MAX_LINE = 4096  # bytes; the longest command that clients send is 200
@@ -70,17 +71,23 @@ class Wire:
         except OSError as error:
             raise Gone from error
 
+    def reply(self, code: int) -> None:
+        """The integer line."""
+        self.send(b"%d\n" % code)
+
+    def reply_with(self, payload: bytes) -> None:
+        """The integer line with the payload's length, the payload, and a line end."""
+        self.send(b"%d\n" % len(payload), payload, b"\n")
+
     def check_peer(self) -> None:
-        """Gone if the client has closed its end with nothing left to say."""
-        if self._pending:
-            return
+        """Gone if the client has closed its end, whatever it had still to say. From any thread, and never waits."""
+        poll = select.poll()
         try:
-            if not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-                raise Gone
-        except BlockingIOError:
-            return
-        except OSError as error:
+            poll.register(self._socket, select.POLLRDHUP)
+        except ValueError as error:  # closed here, too
             raise Gone from error
+        if poll.poll(0):
+            raise Gone
 
     def _receive(self, num_bytes: int) -> bytes:
         try:
