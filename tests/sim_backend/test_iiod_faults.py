@@ -150,11 +150,15 @@ WORDS = (
 ).split()
 
 
+FUZZ_S = float(os.environ.get("AIRMETA_FUZZ_S", "2"))
+
+
+@pytest.mark.timeout(FUZZ_S + 60)
 @pytest.mark.parametrize("target", [Shelf, lambda: VirtualPluto(MemoryEngine(), PlutoModel(tdd=True))])
 def test_random_bytes_never_hang_or_crash_or_leak(target, caplog, nothing_left):
     """AIRMETA_FUZZ_S: how long; 600 for a thorough run."""
     draw = random.Random(7)
-    until = time.monotonic() + float(os.environ.get("AIRMETA_FUZZ_S", "2"))
+    until = time.monotonic() + FUZZ_S
     with IiodServer(target(), "127.0.1.4", 0) as serving:
         while time.monotonic() < until:
             fuzzing = [Client(serving) for _ in range(draw.randrange(1, 5))]
