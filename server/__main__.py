@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -24,18 +24,25 @@ from devices.proxy import LocalProxy, guarded
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.frame import element_level
-from radio.interface import RadioConfig
+from radio.interface import RadioConfig, RadioError
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.uplink import Truth, Uplink
+from server import air_options as options
+from server.addresses import check_free, consecutive
+from server.air_command import AirPlan, load_plan, told_to_end, wait_until
+from server.air_options import Pace
 from server.config import Arm, ConfigError, Experiment
 from server.config_file import load_arms
-from server.console import print_findings, print_summaries, progress_of
-from server.doctor import can_simulate, examine, why_no_gnuradio
+from server.console import print_air, print_findings, print_summaries, progress_of
+from server.doctor import IIOD_PORT, can_simulate, examine, why_no_gnuradio
 from server.link_noise import element_noise_variance
 from server.receiver import RadioUplink
 from server.rounds import Rounds
+
+if TYPE_CHECKING:
+    from sim_backend.virtual_bench import VirtualBench
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -126,12 +133,97 @@ def doctor(
     raise typer.Exit(0 if can_simulate(findings) and not silent else 1)
 
 
+@app.command()
+def air(
+    config: options.Config = None,
+    radios: options.Radios = None,
+    pace: options.PaceOption = Pace.VIRTUAL,
+    patience: options.Patience = None,
+    cable: options.Cable = False,
+    isolation: options.Isolation = None,
+    arm: options.ArmName = None,
+    settings: options.Settings = None,
+    host: options.Host = "127.0.0.2",
+    beyond_loopback: options.BeyondLoopback = False,
+) -> None:
+    """Serve virtual Plutos on one simulated air until stopped."""
+    with _refusing_bad_input():
+        from sim_backend.levels import TX_FULL_SCALE_DBM
+
+        options.check(config, settings, arm, pace, patience, cable, isolation)
+        plan = AirPlan() if config is None else load_plan(config, settings or (), arm, TX_FULL_SCALE_DBM)
+        hosts = consecutive(host, radios or plan.num_radios, beyond_loopback)
+        check_free(hosts, IIOD_PORT)
+    if beyond_loopback:
+        err.print(
+            f"warning: IIOD has neither authentication nor encryption; anybody who reaches {hosts[0]} is served"
+        )
+    try:
+        with (
+            told_to_end() as told,
+            _open_bench(plan, hosts, pace, patience, cable, isolation) as (bench, facts),
+        ):
+            print_air(out, bench.uris, facts)
+            wait_until(told, lambda: bench.engine.now_s)
+    except (RadioError, OSError) as error:
+        err.print(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
 def main() -> None:
     """Entry point of the console command."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for room in ("radio", "calibration", "sim_backend", "devices", "server"):
         logging.getLogger(room).setLevel(logging.INFO)
     app()
+
+
+@contextmanager
+def _open_bench(
+    plan: AirPlan,
+    hosts: tuple[str, ...],
+    pace: Pace,
+    patience_s: float | None,
+    cable: bool,
+    isolation_db: float | None,
+) -> Iterator[tuple["VirtualBench", dict[str, str]]]:
+    """The virtual radios of a plan, and what there is to say of them. The addresses were checked before."""
+    from sim_backend.virtual_bench import VirtualBench
+
+    from sim_backend.levels import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
+    from sim_backend.pluto_context import PlutoModel
+    from sim_backend.stream_air import StreamAirConfig
+    from sim_backend.stream_medium import CABLE_DB
+
+    given = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
+    config = StreamAirConfig(
+        seed=plan.seed,
+        impairments=plan.impairments,
+        cable=cable,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    patience_s = options.PATIENCE_S if patience_s is None else patience_s
+    facts = {
+        "radios": f"ADALM-PLUTO, {plan.chip}",
+        "air": f"{plan.origin}; seed {plan.seed}",
+        "to itself": f"{CABLE_DB:g} dB of cable; to others nothing"
+        if cable
+        else f"{config.isolation_db:g} dB",
+        "levels": f"full scale is {TX_FULL_SCALE_DBM:g} dBm out, {RX_FULL_SCALE_DBM:g} dBm in at a gain of 0 dB; "
+        f"noise figure {config.noise_figure_db:g} dB",
+        "pace": "real" if pace is Pace.REAL else f"virtual, patience {patience_s:g} s",
+        "stop": f"Ctrl-C, or kill {os.getpid()}",
+    }
+    with VirtualBench(
+        len(hosts),
+        config,
+        pace=pace.value,
+        patience_s=patience_s,
+        model=PlutoModel(chip=plan.chip),
+        first_host=hosts[0],
+        beyond_loopback=True,
+    ) as bench:
+        yield bench, facts
 
 
 @contextmanager

@@ -82,6 +82,18 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     console.print(table, highlight=False)
 
 
+def print_air(console: Console, uris: Sequence[str], facts: Mapping[str, str]) -> None:
+    """One row a virtual radio, the one that receives first, then what is between them."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("radio", "uri", "as radio.uris has them"):
+        table.add_column(heading)
+    for number, uri in enumerate(uris):
+        table.add_row(str(number), uri, f"device {number - 1}" if number else "receiver")
+    console.print(table, highlight=False)
+    for name, fact in facts.items():
+        console.print(f"{name}: {fact}", highlight=False, markup=False, soft_wrap=True)
+
+
 EXACT_DB = -150.0  # errors below this are those of floating point
 
 
