@@ -150,7 +150,7 @@ def air(
     with _refusing_bad_input():
         from sim_backend.levels import TX_FULL_SCALE_DBM
 
-        options.check(config, settings, arm, pace, patience, cable, isolation)
+        options.check(radios, config, settings, arm, pace, patience, cable, isolation)
         plan = AirPlan() if config is None else load_plan(config, settings or (), arm, TX_FULL_SCALE_DBM)
         hosts = consecutive(host, radios or plan.num_radios, beyond_loopback)
         check_free(hosts, IIOD_PORT)
@@ -188,14 +188,13 @@ def _open_bench(
     isolation_db: float | None,
 ) -> Iterator[tuple["VirtualBench", dict[str, str]]]:
     """The virtual radios of a plan, and what there is to say of them. The addresses were checked before."""
-    from sim_backend.virtual_bench import VirtualBench
-
     from sim_backend.levels import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
     from sim_backend.pluto_context import PlutoModel
     from sim_backend.stream_air import StreamAirConfig
     from sim_backend.stream_medium import CABLE_DB
+    from sim_backend.virtual_bench import VirtualBench
 
-    given = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
+    given: dict[str, Any] = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
     config = StreamAirConfig(
         seed=plan.seed,
         impairments=plan.impairments,

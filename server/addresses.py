@@ -4,6 +4,8 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from server.config import ConfigError
@@ -42,7 +44,7 @@ def check_free(hosts: tuple[str, ...], port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AddressError(
-                    f"{host} port {port} is taken{_by_whom(port)}, or give other addresses with --host"
+                    f"{host} port {port} is taken{_by_whom(host, port)}, or give other addresses with --host"
                 ) from error
             raise AddressError(
                 f"cannot listen at {host} port {port}: {os.strerror(error.errno or 0)}; give addresses of this machine "
@@ -50,35 +52,43 @@ def check_free(hosts: tuple[str, ...], port: int) -> None:
             ) from error
 
 
-def _by_whom(port: int) -> str:
-    found = listener(port)
+def _by_whom(host: str, port: int) -> str:
+    found = listener(host, port)
     if found is None:
         return " by a process of another user; stop it"
     pid, command = found
     return f" by process {pid} ({command}); stop it with kill {pid}"
 
 
-def listener(port: int) -> tuple[int, str] | None:
-    """(process, its command line) of one who listens at a port of this machine; None where that cannot be seen."""
+def listener(host: str, port: int) -> tuple[int, str] | None:
+    """(process, its command line) of one who listens there or everywhere; None where that cannot be seen."""
+    address = ipaddress.ip_address(host).packed
     inodes = {
-        f"socket:[{fields[9]}]"
-        for table in ("tcp", "tcp6")
-        for fields in _rows(Path("/proc/net", table))
-        if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port
+        f"socket:[{inode}]"
+        for held, held_port, inode in _listening()
+        if held_port == port and (held == address or not any(held))
     }
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {os.readlink(link) for link in (folder / "fd").iterdir()}
-            if inodes & links:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                return int(folder.name), b" ".join(words).decode("ascii", "replace").strip()[:80]
-        except OSError:  # another user's, or gone meanwhile
-            continue
+        if inodes & set(_links(folder / "fd")):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            return int(folder.name), b" ".join(words).decode("ascii", "replace").strip()[:80]
     return None
 
 
-def _rows(table: Path) -> list[list[str]]:
-    try:
-        return [line.split() for line in table.read_text().splitlines()[1:]]
-    except OSError:  # no such table on this system
-        return []
+def _listening() -> Iterator[tuple[bytes, int, str]]:
+    """(address, port, inode) of each listening socket."""
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+            fields = line.split()
+            if fields[3] == LISTENING:
+                words, _, held_port = fields[1].partition(":")
+                packed = b"".join(bytes.fromhex(words[at : at + 8])[::-1] for at in range(0, len(words), 8))
+                yield packed, int(held_port, 16), fields[9]
+
+
+def _links(folder: Path) -> Iterator[str]:
+    """What a process has open; nothing of another user's, or of one that ends meanwhile."""
+    with suppress(OSError):
+        for link in list(folder.iterdir()):
+            with suppress(OSError):
+                yield os.readlink(link)

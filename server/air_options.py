@@ -10,6 +10,8 @@ from server.config import ConfigError
 
 PATIENCE_S = 1.0
 MAX_RADIOS = 250
+MAX_PATIENCE_S = 3600
+MAX_ISOLATION_DB = 200
 
 
 class Pace(StrEnum):
@@ -25,9 +27,7 @@ Config = Annotated[
 ]
 Radios = Annotated[
     int | None,
-    typer.Option(
-        min=1, max=MAX_RADIOS, metavar="N", show_default="fleet.devices + 1, or 2", help="How many."
-    ),
+    typer.Option(metavar="N", show_default="fleet.devices + 1, or 2", help="How many."),
 ]
 PaceOption = Annotated[
     Pace,
@@ -37,7 +37,6 @@ Patience = Annotated[
     float | None,
     typer.Option(
         metavar="S",
-        min=0.0,
         show_default=f"{PATIENCE_S:g}",
         help="Seconds for which virtual time waits for a stream that would lose samples.",
     ),
@@ -49,8 +48,6 @@ Isolation = Annotated[
     float | None,
     typer.Option(
         metavar="DB",
-        min=0.0,
-        max=200.0,
         show_default="60",
         help="Loss from a radio's transmitter to its own receiver.",
     ),
@@ -73,6 +70,7 @@ BeyondLoopback = Annotated[
 
 
 def check(
+    radios: int | None,
     config: Path | None,
     settings: list[str] | None,
     arm: str | None,
@@ -81,7 +79,14 @@ def check(
     cable: bool,
     isolation_db: float | None,
 ) -> None:
-    """ConfigError for an option without effect."""
+    """ConfigError for a value out of its limits, and for an option without effect."""
+    for name, value, lowest, highest in (
+        ("--radios", radios, 1, MAX_RADIOS),
+        ("--patience", patience_s, 0, MAX_PATIENCE_S),
+        ("--isolation", isolation_db, 0, MAX_ISOLATION_DB),
+    ):
+        if value is not None and not lowest <= value <= highest:
+            raise ConfigError(f"{name} {value:g} is not within {lowest} to {highest}; change it")
     if config is None and (arm is not None or settings):
         raise ConfigError("--arm and --set change a configuration, and none is given; name a TOML file")
     if cable and isolation_db is not None:

@@ -19,7 +19,8 @@ from sim_backend.virtual_pluto import VirtualPluto
 class VirtualBench:
     """Serves from construction to `close`. uris: one a radio, in order; engine: the air, for those who look behind it.
 
-    model: of the first radio, the others count on from its number. Raises RadioError for an address that is taken.
+    model: of the first radio, the others count on from its number. Raises RadioError for an address that is taken,
+    ValueError for one that is not loopback, unless beyond_loopback.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class VirtualBench:
         model: PlutoModel | None = None,
         first_host: str = "127.0.0.2",
         port: int = PORT,
+        beyond_loopback: bool = False,
     ) -> None:
         model = PlutoModel() if model is None else model
         first = ipaddress.ip_address(first_host)
@@ -42,7 +44,7 @@ class VirtualBench:
             for radio in range(num_radios):
                 own = replace(model, number=model.number + radio)
                 pluto = VirtualPluto(StationEngine(self.engine, radio, air.seed), own)
-                server = IiodServer(pluto, str(first + radio), port)
+                server = IiodServer(pluto, str(first + radio), port, beyond_loopback=beyond_loopback)
                 uris.append(_serve(opening, server))
             self._closing = opening.pop_all()
         self.uris = tuple(uris)
