@@ -1,11 +1,8 @@
 """What clients do wrong to an IIOD server: it goes on serving, and nothing of them is left."""
 
-import os
-import random
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -15,6 +12,7 @@ from sim_backend.iiod_wire import MAX_LINE
 from sim_backend.pluto_context import PlutoModel
 from sim_backend.pluto_engine import MemoryEngine
 from sim_backend.virtual_pluto import VirtualPluto
+from tests.sim_backend.iiod_fuzz import fuzz, fuzzing
 from tests.sim_backend.iiod_shelf import VERSION, XML, Client, Shelf, wait_for
 
 
@@ -142,43 +140,11 @@ def test_connections_are_bounded(shelf):
             each.socket.close()
 
 
-WORDS = (
-    b"READ WRITE OPEN CLOSE READBUF WRITEBUF PRINT TIMEOUT SET SETTRIG GETTRIG HELP INPUT OUTPUT DEBUG BUFFER "
-    b"iio:device0 iio:device1 iio:device2 iio:device3 iio:device4 wide thing voltage0 altvoltage0 out mode gain "
-    b"frequency filter_fir_config direct_reg_access loopback hardwaregain 00000003 00000001 CYCLIC BUFFERS_COUNT "
-    b"1 16 4 0 -1 4096 99999999999 2147483647"
-).split()
-
-
-FUZZ_S = float(os.environ.get("AIRMETA_FUZZ_S", "2"))
-
-
-@pytest.mark.timeout(FUZZ_S + 60)
+@fuzzing
 @pytest.mark.parametrize("target", [Shelf, lambda: VirtualPluto(MemoryEngine(), PlutoModel(tdd=True))])
 def test_random_bytes_never_hang_or_crash_or_leak(target, caplog, nothing_left):
-    """AIRMETA_FUZZ_S: how long; 600 for a thorough run."""
-    draw = random.Random(7)
-    until = time.monotonic() + FUZZ_S
     with IiodServer(target(), "127.0.1.4", 0) as serving:
-        while time.monotonic() < until:
-            fuzzing = [Client(serving) for _ in range(draw.randrange(1, 5))]
-            for _ in range(draw.randrange(1, 60)):
-                client = draw.choice(fuzzing)
-                if draw.random() < 0.2:
-                    data = draw.randbytes(draw.randrange(200))
-                else:
-                    data = b" ".join(draw.choices(WORDS, k=draw.randrange(1, 7)))
-                    data += draw.choice([b"\n", b"\r\n", b"", b"\n" + draw.randbytes(16)])
-                try:
-                    client.says(data)
-                except ConnectionError:
-                    continue  # a word among them was a large WRITE, or EXIT
-                except TimeoutError:
-                    client.socket.close()  # it never reads, and the server's answers fill the socket
-                    break
-            for client in fuzzing:
-                client.socket.close()
-            Client(serving).in_step().socket.close()
+        fuzz(serving)
         wait_for(lambda: len(serving._connections) == 0)
     assert "a connection to" not in caplog.text  # no thread died
     assert "a command failed" not in caplog.text or target is Shelf
