@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from server.__main__ import app
+from server.doctor import examine_radio
 from tests.reference.benches import first_host
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +63,7 @@ def test_clients_connect_and_a_signal_ends_it():
         assert uris == [f"ip:{host[:-1]}{last}" for last in (1, 2, 3)]
         assert "pace: virtual, patience 1 s" in text
         assert f"kill {process.pid}" in text
+        assert [examine_radio(uri).verdict for uri in uris] == ["ok"] * 3
         if shutil.which("iio_info") is not None:
             for uri in uris:
                 info = subprocess.run(["iio_info", "-u", uri], capture_output=True, text=True, timeout=20)
