@@ -140,6 +140,7 @@ class Buffers:
                     raise
             if (holder := self._shared.holders.get(device.id)) is not None:
                 holder.let_go_if_left()
+            self._wire.check_peer()
             time.sleep(BUSY_S / 20)
 
     def _patiently(self, attempt: Callable[[float], T]) -> T:

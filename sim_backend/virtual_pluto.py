@@ -61,11 +61,12 @@ class VirtualPluto:
 
     def read(self, place: Place, attribute: str) -> str:
         """The value, computed or from the table."""
+        if attribute == "rssi":  # a measurement, which takes its time: others go on meanwhile
+            return self._shown(place, attribute)
         with self._lock:
             if attribute == "direct_reg_access":
                 return self._windows[place.device].read()
-            found = self._computed(place, attribute)
-            return self._values[place, attribute] if found is None else found
+            return self._shown(place, attribute)
 
     def write(self, place: Place, attribute: str, value: str) -> None:
         """EOPNOTSUPP for what this radio does not model, unless the value is what it is anyway."""
@@ -169,6 +170,10 @@ class VirtualPluto:
     def _initialize(self) -> None:
         """The chip as at power-up, at new carrier phases."""
         self._power_up(self._settings.rx_lo_epoch + 1, self._settings.tx_lo_epoch + 1)
+
+    def _shown(self, place: Place, attribute: str) -> str:
+        found = self._computed(place, attribute)
+        return self._values[place, attribute] if found is None else found
 
     def _computed(self, place: Place, attribute: str) -> str | None:
         if place.device == XADC_ID:

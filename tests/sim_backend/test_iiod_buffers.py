@@ -109,6 +109,15 @@ def test_one_who_left_with_more_to_say_is_not_busy(client, server, shelf):
     other.socket.close()
 
 
+def test_one_who_leaves_while_it_waits_for_a_device_is_not_waited_for(client, server):
+    client.asks(b"OPEN iio:device1 4 00000003", b"0\n")
+    impatient = Client(server)
+    impatient.says(40 * b"OPEN iio:device1 4 00000003\r\n").socket.close()
+    start = time.monotonic()
+    wait_for(lambda: len(server._connections) == 1)
+    assert time.monotonic() - start < 0.5  # 40 times 50 ms are 2 s
+
+
 def test_open_waits_a_moment_for_one_who_is_leaving(client, server, shelf):
     client.asks(b"OPEN iio:device1 4 00000003", b"0\n")
     threading.Timer(0.02, shelf.buffers[0].close).start()

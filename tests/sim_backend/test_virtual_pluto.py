@@ -508,6 +508,27 @@ def test_buffers_are_for_one_client_and_counted_before(pluto):
     again.close()
 
 
+def test_a_measurement_keeps_nobody_waiting(pluto, engine):
+    begun, ended, shown = threading.Event(), threading.Event(), []
+
+    def measure(channel):
+        begun.set()
+        assert ended.wait(5.0)
+        return 50.0
+
+    engine.rssi_db = measure
+    measuring = threading.Thread(target=lambda: shown.append(pluto.read(RX0, "rssi")))
+    measuring.start()
+    assert begun.wait(5.0)
+    other = threading.Thread(target=pluto.write, args=(RX0, "sampling_frequency", "4000000"))
+    other.start()
+    other.join(5.0)
+    assert not other.is_alive()
+    ended.set()
+    measuring.join()
+    assert shown == ["50.00 dB"]
+
+
 def test_many_threads_lose_no_setting(pluto, engine):
     def retune():
         for _ in range(50):
