@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.complex64]
+EPOCH_LEN = 1 << 44
+"""Indices an epoch: ten days at 20 Msamples/s. A float64 still tells them apart in epoch 500."""
 
 
 class RadioError(RuntimeError):

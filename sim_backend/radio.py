@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from radio.interface import (
+    EPOCH_LEN,
     EpochError,
     FullScaleError,
     LateError,
@@ -18,9 +19,6 @@ from sim_backend.air import Air
 from sim_backend.bands import Band
 from sim_backend.front_end import FrontEnd
 
-EPOCH_LEN = (
-    1 << 44
-)  # indices an epoch: ten days at 20 Msamples/s. A float64 still tells them apart in epoch 500
 RATES_HZ = (520e3, 61.44e6)
 CENTERS_HZ = (70e6, 6e9)
 

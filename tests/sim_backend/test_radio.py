@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 
 from radio.air_config import AirConfig, Fading
-from radio.interface import EpochError, FullScaleError, LateError, OverrunError, RadioConfig, RadioError
+from radio.interface import (
+    EPOCH_LEN,
+    EpochError,
+    FullScaleError,
+    LateError,
+    OverrunError,
+    RadioConfig,
+    RadioError,
+)
 from radio.scenarios import SCENARIOS
 from sim_backend.air import Air
 from sim_backend.bands import Band
 from sim_backend.channel import BlockChannel
 from sim_backend.front_end import draw_front_end
 from sim_backend.medium import BlockMedium, PathMedium
-from sim_backend.radio import EPOCH_LEN, SimRadio
+from sim_backend.radio import SimRadio
 
 pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
 CONFIG = RadioConfig(sample_rate_hz=4e6, center_hz=915e6)
