@@ -8,7 +8,7 @@ difference stays the same because neither stream ever has a gap; under- and over
 the epoch for both.
 
 Lead. A burst leaves the antenna after the blocks that were handed to the kernel before it: `tx_blocks` times
-`block_s`, 80 ms by default, behind the sample that is assembled now. `now()` is a further `lead_s` ahead, 50 ms: so
+`block_s`, 80 ms by default, behind the sample that is assembled now. `now()` is a further `lead_s` ahead, 100 ms: so
 long a caller may take between `now()` and `transmit()`.
 
 Amplitudes: 1.0 is full scale of the transmitter (2^15 - 1) and of the receiver (2^11) alike.

@@ -110,8 +110,7 @@ class RxPump:
             self._stopping = True
             self._timeline.changed.notify_all()
         self._timeline.unwatch(self._begin_epoch)
-        self._buffer.cancel()
-        end_thread(self._thread, self._link.timeout_s)
+        end_thread(self._thread, self._buffer, self._link.timeout_s)
         self._buffer.destroy()
 
     def _check_reach(self, start: int, num_samples: int, at: int) -> None:

@@ -14,16 +14,19 @@ ALIGNMENT = 256  # samples: blocks are whole multiples, so that DMA and network 
 class StreamShape:
     """Spans of the streams, in seconds of sample time.
 
-    block_s: of one kernel block. tx_blocks, rx_blocks: kernel blocks a direction; the transmit blocks are how long the
-        host may be busy with something else before the transmitter runs dry, and what every burst waits for. lead_s:
-        how far `now()` lies behind the last sample that is already assembled; a caller has that long between `now()`
-        and `transmit()`. ring_s: how far back `receive` reaches.
+    block_s: of one kernel block. tx_blocks, rx_blocks: kernel blocks a direction, and so how long the host may be busy
+        with something else before the transmitter runs dry, or the receiver loses samples. Every burst waits for
+        the transmit blocks before it.
+    lead_s: how far `now()` lies behind the last sample that is already assembled: so long a caller may take between
+        `now()` and `transmit()`. More than all receive blocks last: once a wait in `receive` is over, virtual time
+        runs freely until they are full.
+    ring_s: how far back `receive` reaches.
     """
 
     block_s: float = 0.01
     tx_blocks: int = 8
-    rx_blocks: int = 16
-    lead_s: float = 0.05
+    rx_blocks: int = 8
+    lead_s: float = 0.1
     ring_s: float = 2.0
 
     def __post_init__(self) -> None:

@@ -6,12 +6,15 @@ import numpy as np
 
 from radio.interface import LateError, RadioError
 from radio.pacing import Pacer
-from radio.pluto_link import Frames, Link
+from radio.pluto_link import Frames, Link, SampleBuffer
 from radio.pluto_timeline import StreamShape, Timeline
 
 HASTE = 10.0
 """No stream is fed faster than so many times the sample rate. A real board's blocks are free at its own rate. Virtual
 time may pass as fast as it can be computed, and where nobody listens that is without end: this bounds it."""
+
+GRACE_S = 0.25
+"""For a block that is under way when a stream is stopped; then it is cancelled, of which libiio complains on stderr."""
 
 
 class TxSchedule:
@@ -126,8 +129,7 @@ class TxFeed:
             self._stopping = True
             self._timeline.changed.notify_all()
         self._timeline.unwatch(self._begin_epoch)
-        self._buffer.cancel()
-        end_thread(self._thread, self._link.timeout_s)
+        end_thread(self._thread, self._buffer, self._link.timeout_s)
         self._buffer.destroy()
 
     def _begin_epoch(self) -> None:
@@ -171,10 +173,11 @@ class TxFeed:
         return True
 
 
-def end_thread(thread: threading.Thread, timeout_s: float) -> None:
-    """Waits for a thread that was told to end; its buffer must not be touched if it does not."""
-    if thread is threading.current_thread():
-        return
-    thread.join(2.0 * timeout_s)
+def end_thread(thread: threading.Thread, buffer: SampleBuffer, timeout_s: float) -> None:
+    """Waits for a thread that was told to end; the buffer must not be touched if it does not: then RadioError."""
+    thread.join(GRACE_S)
+    if thread.is_alive():
+        buffer.cancel()
+        thread.join(2.0 * timeout_s)
     if thread.is_alive():
         raise RadioError(f"thread '{thread.name}' does not end within {2.0 * timeout_s:g} s; end the process")
