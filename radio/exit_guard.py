@@ -9,7 +9,6 @@ import atexit
 import os
 import signal
 import threading
-import weakref
 from types import FrameType
 from typing import Protocol
 
@@ -20,22 +19,20 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-_open: "weakref.WeakSet[Closable]" = weakref.WeakSet()
-_owner = 0
+_open: dict[int, set[Closable]] = {}  # by process: a forked one must not close its parent's
 _lock = threading.Lock()
 
 
 def guard(radio: Closable) -> None:
-    """Close it at the latest when the interpreter exits."""
-    global _owner
+    """Close it at the latest when the interpreter exits. Until then it is not garbage, whoever else forgets it:
+
+    what libiio has allocated must be freed in order, which a garbage collector does not know.
+    """
     with _lock:
-        if (
-            _owner != os.getpid()
-        ):  # the first, or the first of a forked process: the parent's radios are not its own
-            _owner = os.getpid()
-            _open.clear()
-            atexit.register(_close_all, _owner)
-        _open.add(radio)
+        if os.getpid() not in _open:
+            _open[os.getpid()] = set()
+            atexit.register(_close_all)
+        _open[os.getpid()].add(radio)
     if threading.current_thread() is threading.main_thread():
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
@@ -45,7 +42,7 @@ def guard(radio: Closable) -> None:
 def release(radio: Closable) -> None:
     """It is closed."""
     with _lock:
-        _open.discard(radio)
+        _open.get(os.getpid(), set()).discard(radio)
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:
@@ -54,11 +51,9 @@ def _exit(signum: int, frame: FrameType | None) -> None:
     )  # what a shell would report; `with` blocks unwind, then the interpreter exits
 
 
-def _close_all(owner: int) -> None:
-    if owner != os.getpid():
-        return
+def _close_all() -> None:
     failures = []
-    for radio in list(_open):
+    for radio in list(_open.get(os.getpid(), ())):
         try:
             radio.close()
         except Exception as error:  # the others are to be silent all the same

@@ -80,10 +80,13 @@ class PlutoRadio:
         self._check_open()
         self._board.transmit(self._channel, samples, at)
 
-    def flush(self, deadline_s: float) -> None:
-        """Wait until all bursts have left, whole. EpochError if an underflow voided one, TimeoutError."""
+    def flush(self, at: int, deadline_s: float) -> None:
+        """Wait until all samples before transmit index `at` have left, with nothing missing.
+
+        EpochError if something was, TimeoutError. deadline_s: of wall time.
+        """
         self._check_open()
-        self._board.flush(self._channel, deadline_s)
+        self._board.flush(at, deadline_s)
 
     def receive(self, at: int, num_samples: int, deadline_s: float) -> Samples:
         """Samples without a hole from receive index `at`; deadline_s: of wall time.

@@ -20,14 +20,18 @@ from radio.interface import (
 )
 from radio.pluto_link import RX_FULL_SCALE, TX_FULL_SCALE, Link, LinkError
 from radio.pluto_rx import RxPump
-from radio.pluto_settings import RATES_HZ, silence, tune, unmute, write_rx_gains, write_tx_gain
+from radio.pluto_settings import RATES_HZ, retune, silence, tune, unmute, write_rx_gain, write_tx_gain
 from radio.pluto_timeline import StreamShape, Timeline
 from radio.pluto_trigger import TriggeredTx
 from radio.pluto_tx import TxFeed
 from radio.safety import DutyLedger, SafetyLimits, preflight
 
 Trigger = Literal["none", "external"]
-OWN = ("tx_gain_db", "rx_gain_db")  # settings that each channel has for itself
+SHARED = (
+    "sample_rate_hz",
+    "center_hz",
+    "xo_correction_hz",
+)  # by the channels of a board; gains are each one's own
 log = logging.getLogger(__name__)
 
 
@@ -93,7 +97,7 @@ class Board:
         with self._changing:
             self._check_open()
             before = list(self.configs)
-            shared = {name: value for name, value in settings.items() if name not in OWN}
+            shared = {name: value for name, value in settings.items() if name in SHARED}
             wanted = [replace(config, **shared) for config in before]
             wanted[channel] = replace(wanted[channel], **settings)
             for config in wanted:
@@ -105,14 +109,7 @@ class Board:
                 self._start()
                 self.timeline.upset("connected anew")
                 return self.configs[channel]
-            try:
-                self._change(channel, before, wanted)
-            except LinkError as error:
-                self.timeline.fail(str(error))
-                raise
-            except RadioError:
-                self._put_back(channel, before)
-                raise
+            self._change(channel, before, wanted)
             return self.configs[channel]
 
     def status(self) -> RadioStatus:
@@ -149,23 +146,19 @@ class Board:
         check_full_scale(samples)
         words = np.rint(samples.view(np.float32).reshape(-1, 2) * np.float32(TX_FULL_SCALE)).astype("<i2")
         with self.timeline.changed:
-            self.timeline.check()
-            if self._tx is None:
-                raise RadioError(f"{self.name} was opened with transmits=False; open it for transmitting")
+            tx = self._sender()
             start = self.timeline.count(at)
-            self._tx.check(channel, start, len(words))
+            tx.check(channel, start, len(words))
             rate_hz, ledger = self.configs[channel].sample_rate_hz, self._ledgers[channel]
-            ledger.forget(self._instant(self._tx.next))
+            ledger.forget(self._instant(tx.next))
             ledger.admit(self._instant(start), len(words) / rate_hz)
-            self._tx.add(channel, start, words)
+            tx.add(channel, start, words)
 
-    def flush(self, channel: int, deadline_s: float) -> None:
+    def flush(self, at: int, deadline_s: float) -> None:
         """See `PlutoRadio.flush`."""
         self._check_open()
         with self.timeline.changed:
-            self.timeline.check()
-            if self._tx is not None:
-                self._tx.flush(channel, deadline_s)
+            self._sender().flush(at, deadline_s)
 
     def receive(self, channel: int, at: int, num_samples: int, deadline_s: float) -> Samples:
         """See `PlutoRadio.receive`."""
@@ -226,14 +219,8 @@ class Board:
     def _start(self) -> None:
         self._link = link = self._connect()
         silence(link)
-        gains_db = [config.rx_gain_db for config in self.configs]
-        held = tune(link, self.configs[0], gains_db, self.transmits, self.receives)
-        shared = {name: getattr(held, name) for name in ("sample_rate_hz", "center_hz", "xo_correction_hz")}
-        rx_gains_db = write_rx_gains(link, gains_db) if self.receives else gains_db
-        self.configs = [
-            replace(config, **shared, rx_gain_db=gain_db)
-            for config, gain_db in zip(self.configs, rx_gains_db, strict=True)
-        ]
+        self._share(tune(link, self.configs[0], self.transmits, self.receives))
+        self._write_rx_gains()
         self._start_streams()
         self._sound()
 
@@ -295,8 +282,10 @@ class Board:
         silent = link is None
         if link is not None:
             silent = self._try(lambda: silence(link), [])
-            if self._try(self._stop_streams, failures):  # otherwise a thread is still inside libiio
-                self._try(link.close, failures)
+            if self._try(self._stop_streams, failures):
+                link.close()
+            else:
+                link.abandon()
         if not silent and self.transmits:
             self._try(self._silence_anew, failures)
         with self.timeline.changed:
@@ -322,48 +311,70 @@ class Board:
     # Changes while it is open.
 
     def _change(self, channel: int, before: list[RadioConfig], wanted: list[RadioConfig]) -> None:
-        link, old, new = self._linked(), before[channel], wanted[channel]
+        old, new = before[channel], wanted[channel]
         restart = (old.sample_rate_hz, old.xo_correction_hz) != (new.sample_rate_hz, new.xo_correction_hz)
-        if restart or old.center_hz != new.center_hz:
-            silence(link)
-            if restart:
-                self._stop_streams()
-            self.timeline.upset("a new sample rate" if restart else "a new carrier frequency")
-            self.configs = wanted
-            held = tune(link, new, [config.rx_gain_db for config in wanted], self.transmits, self.receives)
-            self.configs = [
-                replace(
-                    config,
-                    sample_rate_hz=held.sample_rate_hz,
-                    center_hz=held.center_hz,
-                    xo_correction_hz=held.xo_correction_hz,
-                )
-                for config in wanted
-            ]
-            if restart:
-                self._start_streams()
-            self._sound()
-        elif self._trigger == "external":
-            self.timeline.upset("the next edge")
-        if self.receives and old.rx_gain_db != new.rx_gain_db:
-            gain_db = write_rx_gains(link, [config.rx_gain_db for config in wanted])[channel]
-            self.configs[channel] = replace(self.configs[channel], rx_gain_db=gain_db)
-        if self.transmits and old.tx_gain_db != new.tx_gain_db:
-            gain_db = write_tx_gain(link, channel, new.tx_gain_db)
-            self.configs[channel] = replace(self.configs[channel], tx_gain_db=gain_db)
+        try:
+            if restart or old.center_hz != new.center_hz:
+                self._retune(wanted, restart, "a new sample rate" if restart else "a new carrier frequency")
+            else:
+                if self._trigger == "external":
+                    self.timeline.upset("the next edge")
+                self._regain(channel, old, new)
+        except LinkError as error:
+            self.timeline.fail(str(error))
+            raise
+        except RadioError:
+            self._put_back(channel, before, new)
+            raise
 
-    def _put_back(self, channel: int, before: list[RadioConfig]) -> None:
+    def _retune(self, wanted: list[RadioConfig], restart: bool, why: str) -> None:
+        """Silent meanwhile. restart: with streams that begin anew, which a change of clocks asks for."""
+        link = self._linked()
+        silence(link)
+        if restart:
+            self._stop_streams()
+        self.timeline.upset(why)
+        self.configs = list(wanted)
+        if restart:
+            self._share(tune(link, wanted[0], self.transmits, self.receives))
+        else:
+            held_hz = retune(link, wanted[0].center_hz, self.transmits, self.receives)
+            self._share(replace(wanted[0], center_hz=held_hz))
+        self._write_rx_gains()  # what a gain may be depends on the carrier
+        if restart:
+            self._start_streams()
+        self._sound()
+
+    def _regain(self, channel: int, old: RadioConfig, new: RadioConfig) -> None:
+        if self.receives and old.rx_gain_db != new.rx_gain_db:
+            held_db = write_rx_gain(self._linked(), channel, new.rx_gain_db)
+            self.configs[channel] = replace(self.configs[channel], rx_gain_db=held_db)
+        if self.transmits and old.tx_gain_db != new.tx_gain_db:
+            held_db = write_tx_gain(self._linked(), channel, new.tx_gain_db)
+            self.configs[channel] = replace(self.configs[channel], tx_gain_db=held_db)
+
+    def _put_back(self, channel: int, before: list[RadioConfig], refused: RadioConfig) -> None:
         """The settings that held before one was refused; if that fails too, the radio stays silent and unusable."""
         try:
-            tried = [replace(c, sample_rate_hz=c.sample_rate_hz) for c in self.configs]
-            if self._tx is None and self._rx is None:  # refused between two rates
-                tried = [replace(c, sample_rate_hz=-1.0) for c in tried]
-            self._change(channel, tried, before)
-            self.configs = before
+            if all(getattr(before[channel], name) == getattr(refused, name) for name in SHARED):
+                self._regain(channel, refused, before[channel])
+            else:
+                self._retune(before, True, "settings that were refused")
+            self.configs = list(before)
         except RadioError as error:
-            self.timeline.fail(
-                f"{self.name}: settings could not be restored ({error}); configure() connects anew"
-            )
+            silence(self._linked())
+            self.timeline.fail(f"{self.name}: {error}; it is silent, configure() connects anew")
+
+    def _write_rx_gains(self) -> None:
+        if self.receives:
+            for channel, config in enumerate(self.configs):
+                held_db = write_rx_gain(self._linked(), channel, config.rx_gain_db)
+                self.configs[channel] = replace(config, rx_gain_db=held_db)
+
+    def _share(self, held: RadioConfig) -> None:
+        """What the channels have in common, as the board holds it."""
+        shared = {name: getattr(held, name) for name in SHARED}
+        self.configs = [replace(config, **shared) for config in self.configs]
 
     def _check(self, config: RadioConfig) -> None:
         """Before anything is written. RadioError, SafetyError."""
@@ -389,6 +400,12 @@ class Board:
         if link is None:
             raise RadioError(f"{self.name} is not connected; configure() connects anew")
         return link
+
+    def _sender(self) -> TxFeed | TriggeredTx:
+        self.timeline.check()
+        if self._tx is None:
+            raise RadioError(f"{self.name} was opened with transmits=False; open it for transmitting")
+        return self._tx
 
     def _latest(self) -> int:
         if self._rx is None:

@@ -64,6 +64,10 @@ class SampleBuffer:
         if pointer is not None:
             self._destroy(pointer)
 
+    def abandon(self) -> None:
+        """Never destroyed, not by the garbage collector either."""
+        self._buffer._buffer = None
+
     def _call(self, what: str, call: Callable[[], T]) -> T:
         try:
             return call()
@@ -155,6 +159,15 @@ class Link:
         pointer, context._context = context._context, None
         self._libiio._destroy(pointer)
 
+    def abandon(self) -> None:
+        """Where a thread is stuck in libiio: nothing is freed under it. The connection ends with the process."""
+        for buffer in self._buffers:
+            buffer.abandon()
+        with self._lock:
+            sdr, self._sdr = self._sdr, None
+        if sdr is not None:
+            sdr.ctx._context = None
+
     def _ask(self, what: str, call: Callable[[Any], T]) -> T:
         with self._lock:
             if self._sdr is None:
@@ -167,7 +180,10 @@ class Link:
                 said, refused = f"{type(error).__name__}: {error}", True
         if refused:
             raise RadioError(f"{self.uri}: refuses {what} ({said})")
-        raise LinkError(f"{self.uri}: no answer to {what} within {self.timeout_s:g} s ({said})")
+        raise LinkError(
+            f"{self.uri}: no answer to {what} within {self.timeout_s:g} s ({said}); see that the radio is there, then "
+            "configure() connects anew"
+        )
 
 
 def _set_powerdown(channel: str) -> Callable[[Any, Any], None]:

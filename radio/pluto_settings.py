@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from radio.interface import RadioConfig, RadioError
+from radio.pluto_link import LinkError
 
 MUTED_DB = -89.75  # of `tx_hardwaregain`: the highest attenuation
 LO_TOLERANCE_HZ = 8.0
@@ -51,7 +52,8 @@ def fulfil(link: Settable, wish: Wish) -> float | str:
 
 
 def silence(link: Settable) -> None:
-    """No signal, no carrier. Every step is tried whatever became of those before; RadioError joins what failed.
+    """No signal, no carrier. Every step is tried whatever became of those before, until the link is lost; RadioError
+    joins what failed.
 
     The tones' scales matter although their switches are off: when a transmit buffer closes, the kernel's driver turns
     the converters back to the tones.
@@ -62,54 +64,57 @@ def silence(link: Settable) -> None:
     for wish in wishes:
         try:
             fulfil(link, wish)
+        except LinkError as error:
+            failures.append(str(error))
+            break
         except RadioError as error:
             failures.append(str(error))
     if failures:
         raise RadioError("not surely silent: " + "; ".join(failures))
 
 
-def tune(
-    link: Settable, config: RadioConfig, rx_gains_db: Sequence[float], transmits: bool, receives: bool
-) -> RadioConfig:
-    """Rates, carriers, filters and receive gains of a silent board; returns what it holds. It stays muted.
+def tune(link: Settable, config: RadioConfig, transmits: bool, receives: bool) -> RadioConfig:
+    """Rates, carriers and filters of a silent board; returns what it holds. It stays muted. No buffer may be open.
 
     The transmitter's oscillator runs meanwhile, at the highest attenuation: the chip calibrates its transmit mixer
     when rates and carriers change, and needs it for that.
     """
-    rate, center = round(config.sample_rate_hz), round(config.center_hz)
+    rate = round(config.sample_rate_hz)
     width = min(max(rate, BANDWIDTHS_HZ[0]), BANDWIDTHS_HZ[1])
     fulfil(link, Wish("tx_lo_powerdown", 0))
     fulfil(link, Wish("loopback", 0))
     fulfil(link, Wish("ensm_mode", "fdd"))
     if config.xo_correction_hz:
         fulfil(link, Wish("xo_correction", round(config.xo_correction_hz)))
-    held_rate = fulfil(link, Wish("sample_rate", rate, RATE_TOLERANCE_HZ))
-    held_center: float | str = 0.0
-    for side, used in (("tx", transmits), ("rx", receives)):
-        if used:
-            fulfil(
-                link, Wish(f"{side}_stream_rate", held_rate, RATE_TOLERANCE_HZ)
-            )  # not decimated in the FPGA
-            held_center = fulfil(link, Wish(f"{side}_lo", center, LO_TOLERANCE_HZ))
-            fulfil(link, Wish(f"{side}_rf_bandwidth", int(width), 0.01 * width))
-    held_gain = write_rx_gains(link, rx_gains_db)[0] if receives else config.rx_gain_db
-    return replace(
-        config,
-        sample_rate_hz=float(held_rate),
-        center_hz=float(held_center),
-        rx_gain_db=held_gain,
-        xo_correction_hz=float(str(link.get("xo_correction"))),
-    )
+    held_rate = float(fulfil(link, Wish("sample_rate", rate, RATE_TOLERANCE_HZ)))
+    sides = _sides(transmits, receives)
+    for side in sides:
+        fulfil(link, Wish(f"{side}_stream_rate", held_rate, RATE_TOLERANCE_HZ))  # not decimated in the FPGA
+    held_center = [_write_carrier(link, side, config.center_hz) for side in sides][-1]
+    for side in sides:
+        fulfil(link, Wish(f"{side}_rf_bandwidth", int(width), 0.01 * width))
+    held_xo = float(str(link.get("xo_correction")))
+    return replace(config, sample_rate_hz=held_rate, center_hz=held_center, xo_correction_hz=held_xo)
 
 
-def write_rx_gains(link: Settable, gains_db: Sequence[float]) -> list[float]:
+def retune(link: Settable, center_hz: float, transmits: bool, receives: bool) -> float:
+    """Carriers alone, of a silent board whose streams may go on; returns what it holds. It stays muted."""
+    fulfil(link, Wish("tx_lo_powerdown", 0))
+    return [_write_carrier(link, side, center_hz) for side in _sides(transmits, receives)][-1]
+
+
+def _sides(transmits: bool, receives: bool) -> list[str]:
+    return ["tx"] * transmits + ["rx"] * receives
+
+
+def _write_carrier(link: Settable, side: str, center_hz: float) -> float:
+    return float(fulfil(link, Wish(f"{side}_lo", round(center_hz), LO_TOLERANCE_HZ)))
+
+
+def write_rx_gain(link: Settable, channel: int, gain_db: float) -> float:
     """By hand: a gain that changes by itself would change the amplitudes that carry the sum."""
-    held = []
-    for channel, gain_db in enumerate(gains_db):
-        fulfil(link, Wish(f"gain_control_mode_chan{channel}", "manual"))
-        gain = fulfil(link, Wish(f"rx_hardwaregain_chan{channel}", float(gain_db), RX_GAIN_STEP_DB - 1e-9))
-        held.append(float(gain))
-    return held
+    fulfil(link, Wish(f"gain_control_mode_chan{channel}", "manual"))
+    return float(fulfil(link, Wish(f"rx_hardwaregain_chan{channel}", float(gain_db), RX_GAIN_STEP_DB - 1e-9)))
 
 
 def unmute(link: Settable, tx_gains_db: Sequence[float]) -> list[float]:

@@ -67,7 +67,7 @@ class TriggeredTx:
         """Disarm."""
         self._disarm()
 
-    def flush(self, channel: int, deadline_s: float) -> None:
+    def flush(self, at: int, deadline_s: float) -> None:
         """Nothing says when an edge has come."""
         raise RadioError(f"{self._timeline.name}: with an external trigger a radio cannot tell what has left")
 

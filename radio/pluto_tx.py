@@ -66,7 +66,6 @@ class TxFeed:
         self._lead = round(shape.lead_s * sample_rate_hz)
         self._pacer = Pacer(HASTE * sample_rate_hz, self._num_blocks * self._block_len)
         self._schedule = TxSchedule(link.num_channels)
-        self._ends = [0] * link.num_channels  # of each channel's last burst
         self.next = self.begin = first
         self._certain = first  # samples before have left, or wait in blocks that cannot run dry any more
         self._stopping = False
@@ -98,27 +97,25 @@ class TxFeed:
     def add(self, channel: int, start: int, words: Frames) -> None:
         """After `check`, under the same lock."""
         self._schedule.add(channel, start, words)
-        self._ends[channel] = max(self._ends[channel], start + len(words))
 
     def cancel(self, channel: int) -> None:
         """What is not assembled yet is not sent."""
         self._schedule.clear(channel)
 
-    def flush(self, channel: int, deadline_s: float) -> None:
-        """Wait until all bursts of a channel have left. RadioError if they did not. Call it under the lock."""
-        epoch, end = self._timeline.epoch, self._ends[channel]
-        done = self._timeline.changed.wait_for(
-            lambda: (
-                self._certain >= end or self._timeline.epoch != epoch or self._timeline.broken is not None
-            ),
+    def flush(self, at: int, deadline_s: float) -> None:
+        """Wait until all samples before index `at` have left. Call it under the lock."""
+        timeline = self._timeline
+        end, epoch = timeline.count(at), timeline.epoch
+        done = timeline.changed.wait_for(
+            lambda: self._certain >= end or timeline.epoch != epoch or timeline.broken is not None,
             deadline_s,
         )
-        self._timeline.check()
-        self._timeline.check_epoch(epoch)
+        timeline.check()
+        timeline.count(at)
         if not done:
             raise TimeoutError(
-                f"{self._timeline.name}: bursts to count {end} have not left within {deadline_s:g} s, the stream is at "
-                f"{self._certain}"
+                f"{timeline.name}: samples before {at} have not left within {deadline_s:g} s, "
+                f"the stream is at {timeline.index(self._certain)}"
             )
 
     def stop(self) -> None:
@@ -134,7 +131,6 @@ class TxFeed:
 
     def _begin_epoch(self) -> None:
         self._schedule.clear()
-        self._ends = [0] * len(self._ends)
         self.begin = self.next
 
     def _run(self) -> None:
