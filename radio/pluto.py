@@ -16,9 +16,12 @@ Amplitudes: 1.0 is full scale of the transmitter (2^15 - 1) and of the receiver 
 
 from types import TracebackType
 
-from radio.interface import RadioConfig, RadioError, RadioStatus, Samples
-from radio.pluto_board import Board, Trigger
-from radio.pluto_link import connect
+import numpy as np
+
+from radio.interface import FullScaleError, RadioConfig, RadioError, RadioStatus, Samples, check_full_scale
+from radio.pluto_board import Board
+from radio.pluto_link import RX_FULL_SCALE, TX_FULL_SCALE, connect
+from radio.pluto_streams import Trigger
 from radio.pluto_timeline import StreamShape
 from radio.safety import SafetyLimits
 
@@ -64,12 +67,12 @@ class PlutoRadio:
         Of a radio that does not transmit: `latest()`. With an external trigger: the edge.
         """
         self._check_open()
-        return self._board.now()
+        return self._board.streams.now()
 
     def latest(self) -> int:
         """Receive index behind the newest sample: `receive(latest(), n, s)` waits for the next n."""
         self._check_open()
-        return self._board.latest()
+        return self._board.streams.latest()
 
     def transmit(self, samples: Samples, at: int) -> None:
         """Weave a burst into the stream; returns at once. Nothing is kept of what is refused.
@@ -78,7 +81,9 @@ class PlutoRadio:
         voids it: `flush` raises then, and indices of its epoch are refused.
         """
         self._check_open()
-        self._board.transmit(self._channel, samples, at)
+        check_full_scale(samples)
+        words = np.rint(samples.view(np.float32).reshape(-1, 2) * np.float32(TX_FULL_SCALE)).astype("<i2")
+        self._board.streams.transmit(self._channel, words, at)
 
     def flush(self, at: int, deadline_s: float) -> None:
         """Wait until all samples before transmit index `at` have left, with nothing missing.
@@ -86,7 +91,7 @@ class PlutoRadio:
         EpochError if something was, TimeoutError. deadline_s: of wall time.
         """
         self._check_open()
-        self._board.flush(at, deadline_s)
+        self._board.streams.flush(at, deadline_s)
 
     def receive(self, at: int, num_samples: int, deadline_s: float) -> Samples:
         """Samples without a hole from receive index `at`; deadline_s: of wall time.
@@ -95,7 +100,15 @@ class PlutoRadio:
         virtual radios' time passes as fast as it can: schedule bursts first.
         """
         self._check_open()
-        return self._board.receive(self._channel, at, num_samples, deadline_s)
+        frames = self._board.streams.read(at, num_samples, deadline_s)
+        words = frames[:, 2 * self._channel : 2 * self._channel + 2]
+        clipped = int(np.count_nonzero((np.abs(words) >= RX_FULL_SCALE - 1).any(axis=1)))
+        if clipped:
+            raise FullScaleError(
+                f"{self._board.name}: {clipped} of {num_samples} samples from {at} reach the converter's full scale; "
+                f"lower rx_gain_db from {self.config.rx_gain_db:g}, or the power that arrives"
+            )
+        return (words.astype(np.float32) / np.float32(RX_FULL_SCALE)).view(np.complex64)[:, 0]
 
     def close(self) -> None:
         """Silent; twice is as good as once. The last channel's closing ends the connection.
@@ -121,6 +134,7 @@ class PlutoRadio:
     def _check_open(self) -> None:
         if not self._open:
             raise RadioError(f"{self._board.name} is closed; open it again")
+        self._board.check_open()
 
 
 def open_pluto(
