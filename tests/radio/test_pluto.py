@@ -475,16 +475,21 @@ def test_a_signal_ends_the_transmission(how, blow, code):
     ):
         words = [sys.executable, "-c", SENDER, served.uris[0], how]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sender:
-            assert sender.stdout.readline() == "ready\n", sender.communicate()[1]
-            until_s = time.monotonic() + SURELY_S
-            while np.abs(patiently(lambda: listener.receive(listener.now(), 1000, SURELY_S))).mean() < 0.1:
-                assert time.monotonic() < until_s
-            for name in blow.split():  # somebody hits Ctrl-C again and again
-                sender.send_signal(getattr(signal, name))
-                time.sleep(0.02)
-            time.sleep(1.0)
-            assert not patiently(lambda: listener.receive(listener.now(), 10_000, SURELY_S)).any()
-            complaint = sender.communicate(timeout=SURELY_S)[1]
+            try:
+                assert sender.stdout.readline() == "ready\n", sender.communicate()[1]
+                until_s = time.monotonic() + SURELY_S
+                while (
+                    np.abs(patiently(lambda: listener.receive(listener.now(), 1000, SURELY_S))).mean() < 0.1
+                ):
+                    assert time.monotonic() < until_s
+                for name in blow.split():  # somebody hits Ctrl-C again and again
+                    sender.send_signal(getattr(signal, name))
+                    time.sleep(0.02)
+                time.sleep(1.0)
+                assert not patiently(lambda: listener.receive(listener.now(), 10_000, SURELY_S)).any()
+                complaint = sender.communicate(timeout=SURELY_S)[1]
+            finally:
+                sender.kill()
         assert sender.returncode == code
         assert "Segmentation" not in complaint
         if blow == "SIGKILL":
