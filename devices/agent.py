@@ -22,7 +22,14 @@ from radio.interface import Burst, check_full_scale
 from radio.pilots import Place
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
-from radio.sounding import AcquisitionSlot, SoundingSlot, acquisition_burst, sounding_bursts
+from radio.sounding import (
+    AcquisitionSlot,
+    MeetingSlot,
+    SoundingSlot,
+    acquisition_burst,
+    meeting_burst,
+    sounding_bursts,
+)
 from radio.uplink import Plan, Scheme, Slot
 
 
@@ -115,8 +122,10 @@ class Agent:
             return ()
         ofdm, level = self.settings.waveform
         match slot:
+            case MeetingSlot():
+                bursts: tuple[Burst, ...] = (meeting_burst(slot, ofdm),)
             case AcquisitionSlot():
-                bursts: tuple[Burst, ...] = (acquisition_burst(slot, self.device, ofdm),)
+                bursts = (acquisition_burst(slot, self.device, ofdm),)
             case SoundingSlot():
                 bursts = sounding_bursts(slot, self.device, ofdm)
         return tuple(Burst(np.float32(level) * burst.samples, burst.start_index) for burst in bursts)

@@ -55,6 +55,10 @@ class Schedule:
         """First sample of a round's first slot."""
         return round_index * self.round_len + self._samples(self.lead_s)
 
+    def after(self, end_index: int) -> int:
+        """First sample of what follows a slot that ends at an index."""
+        return end_index + self._samples(self.gap_s)
+
     def acquisition(
         self,
         round_index: int,
@@ -86,7 +90,7 @@ class Schedule:
     ) -> SoundingSlot:
         """The joint slot that follows an acquisition."""
         end = slot.start_index + len(slot.devices) * slot.turn_len
-        return self._sounding(slot.round, devices, end + self._samples(self.gap_s), corrections)
+        return self._sounding(slot.round, devices, self.after(end), corrections)
 
     def slot(
         self,
@@ -99,7 +103,7 @@ class Schedule:
 
     def payload_index(self, slot: SoundingSlot) -> int:
         """First sample of the payload frame that follows a sounding."""
-        return slot.start_index + slot.num_samples(self.ofdm) + self._samples(self.gap_s)
+        return self.after(slot.end_index(self.ofdm))
 
     def longest_s(self, num_active: int, num_elements: int) -> float:
         """From the start of a round's first slot to the end of the payload, in a round that acquires all it can."""
@@ -114,8 +118,7 @@ class Schedule:
     def check(self, num_active: int, num_elements: int) -> None:
         """ValueError unless the devices can sound at once, the frame has pilots for all, and a round, with its lead on
         both sides, fits its period."""
-        self.slot(0, tuple(range(num_active))).layout(self.ofdm)
-        check_num_devices(num_active, self.ofdm)
+        self.check_devices(num_active)
         needed = 2.0 * self.lead_s + self.longest_s(num_active, num_elements)
         if needed > self.round_s:
             raise ValueError(
@@ -123,6 +126,11 @@ class Schedule:
                 f"({num_elements} resource elements, {num_active} devices); "
                 f"raise link.round_s to {math.ceil(needed * 1e3) / 1e3:g} or lower update.measurements"
             )
+
+    def check_devices(self, num_active: int) -> None:
+        """ValueError unless the devices can sound at once and the frame has pilots for all."""
+        self._sounding(0, tuple(range(num_active)), 0, {}).layout(self.ofdm)
+        check_num_devices(num_active, self.ofdm)
 
     def _sounding(
         self,

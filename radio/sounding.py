@@ -19,6 +19,21 @@ from radio.zadoff_chu import JointChannels, JointSounding, separate_joint, sound
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeetingSlot:
+    """A device of whose clock nothing is known sends its preamble as soon as it can, while nobody else sends.
+
+    That instant is 0 of the clock that the server and the device mean from then on. start_index: from where the
+    receiver listens. waiting: devices to be met afterwards; sounding: who sounds then.
+    """
+
+    round: int
+    devices: tuple[int, ...]
+    start_index: int
+    waiting: tuple[int, ...]
+    sounding: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AcquisitionSlot:
     """Devices send their preambles one after the other, `turn_len` samples apart, each in the middle of its turn.
 
@@ -63,9 +78,13 @@ class SoundingSlot:
         symbols = block * self.num_symbols + sum(self.block_gaps[: block + 1])
         return self.start_index + preamble_len(ofdm) + symbols * ofdm.symbol_len
 
+    def end_index(self, ofdm: OfdmConfig) -> int:
+        """First sample after the last block."""
+        return self.block_index(len(self.block_gaps) - 1, ofdm) + self.block_len(ofdm)
+
     def num_samples(self, ofdm: OfdmConfig) -> int:
         """Samples of the slot: preamble and blocks."""
-        return self.block_index(len(self.block_gaps) - 1, ofdm) + self.block_len(ofdm) - self.start_index
+        return self.end_index(ofdm) - self.start_index
 
     def block_len(self, ofdm: OfdmConfig) -> int:
         """Samples of a block."""
@@ -78,6 +97,11 @@ class SoundingSlot:
     def correction(self, device: int) -> Correction:
         """What a device undoes."""
         return self.corrections.get(device, Correction())
+
+
+def meeting_burst(slot: MeetingSlot, ofdm: OfdmConfig) -> Burst:
+    """The preamble at index 0, unit amplitude per subcarrier."""
+    return Burst(preamble(ofdm, device_identity(slot.devices[0])), 0)
 
 
 def acquisition_burst(slot: AcquisitionSlot, device: int, ofdm: OfdmConfig) -> Burst:

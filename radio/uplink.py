@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
 from radio.interface import Burst, Samples
-from radio.sounding import AcquisitionSlot, SoundingSlot
+from radio.sounding import AcquisitionSlot, MeetingSlot, SoundingSlot
 
 Estimator = Literal["oamp", "iht", "adjoint"]
 
@@ -48,15 +48,14 @@ class Sounding:
 
     error_variances: mean squared error expected of each device's gains, 0 where the truth was given, infinite where
     they are not to be trusted.
-    payload_index: when the payload frame is to arrive. measured_at_s: instant at which the gains hold, on the
-        receiver's nominal clock.
+    measured_at_s: instant at which the gains hold; end_index: end of the slot; both on the receiver's nominal clock.
     """
 
     channels: dict[int, ChannelState]
     noise_variance: float
     error_variances: dict[int, float]
-    payload_index: int
     measured_at_s: float = 0.0
+    end_index: int = 0
     overhead_elements: int = 0
     airtime_s: float = 0.0
 
@@ -103,7 +102,7 @@ class Scheme(Protocol):
         ...
 
 
-Slot = AcquisitionSlot | SoundingSlot
+Slot = MeetingSlot | AcquisitionSlot | SoundingSlot
 Emissions = Mapping[int, tuple[Burst, ...]]
 
 
@@ -117,6 +116,10 @@ class Uplink(Protocol):
 
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
         """Hold a slot: its outcome, or the slot that has to follow. Raises SyncError."""
+        ...
+
+    def payload_index(self, sounding: Sounding) -> int:
+        """When the payload is to arrive, asked when all else is planned: on live radios time has gone on."""
         ...
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:

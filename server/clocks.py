@@ -44,6 +44,20 @@ class Clocks:
         """What is known of those of which anything is."""
         return {device: self._tracks[device].correction for device in devices if device in self._tracks}
 
+    @property
+    def known(self) -> frozenset[int]:
+        """Devices of which anything is known."""
+        return frozenset(self._tracks)
+
+    def unsure(self, devices: Iterable[int]) -> frozenset[int]:
+        """Those that were met, and whose last sounding did not agree."""
+        return frozenset(d for d in devices if d in self._tracks and not self._tracks[d].confirmed)
+
+    def forget(self, devices: Iterable[int]) -> None:
+        """What is known of these does not hold any more."""
+        for device in tuple(devices):
+            self._tracks.pop(device, None)
+
     def fresh(self, round_index: int, devices: tuple[int, ...]) -> tuple[int, ...]:
         """Those that may sound in a round on what is known of them."""
         at, ofdm = self._schedule.start_index(round_index), self._schedule.ofdm

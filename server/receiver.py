@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from calibration.acquisition import Detector, detect
 from calibration.delay import estimate_mean_delay
 from calibration.ladder import climb_frequency
 from calibration.phase import common_turns, estimate_phases, remove_turns
-from calibration.single_path import estimate_path
+from calibration.single_path import PathEstimate, estimate_path
 from calibration.timing import estimate_timing
 from calibration.tracking import Track
 from radio.air_config import MAX_START_OFFSET_SAMPLES
@@ -28,6 +29,7 @@ from server.clocks import Clocks
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 MARGIN = 32  # samples on either side of a preamble that its estimate needs
+TURN_FALSE_ALARM = 1e-7  # per sample
 DEADLINE_S = 10.0  # after the last sample
 
 
@@ -66,11 +68,7 @@ class RadioUplink:
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
         """The round's first slot on the nominal clock: an acquisition only if something has to be acquired."""
         self._num_turns = 0
-        if not self._schedule.free_clocks:
-            return self._schedule.slot(round_index, devices)
-        if turns := self._clocks.turns(round_index, devices):
-            return self._schedule.acquisition(round_index, turns, devices, self._clocks.corrections(turns))
-        return self._schedule.slot(round_index, devices, self._clocks.corrections(devices))
+        return self._first_slot(round_index, devices)
 
     def save(self) -> dict[str, NDArray[Any]]:
         """What is known of the clocks."""
@@ -81,9 +79,19 @@ class RadioUplink:
         self._clocks.restore(saved)
 
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
-        """Hold a slot. Raises SyncError if nobody is heard in it."""
+        """Hold a slot. Raises SyncError if nobody is heard in it, or one of those who were to sound did not."""
         self._transmit(sent)
-        return self._acquire(slot) if isinstance(slot, AcquisitionSlot) else self._sound(slot)
+        if isinstance(slot, AcquisitionSlot):
+            return self._acquire(slot)
+        assert isinstance(slot, SoundingSlot)  # radios whose air lives in this process need not be met
+        if missing := [device for device in slot.devices if device not in sent]:
+            self._clocks.distrust(missing)
+            raise SyncError(f"round {slot.round}: {len(missing)} devices did not sound")
+        return self._sound(slot)
+
+    def payload_index(self, sounding: Sounding) -> int:
+        """A gap after the sounding."""
+        return self._schedule.after(sounding.end_index)
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Receive a frame where the sounding put it, check that it is there, remove the phase that all devices have in
@@ -121,6 +129,11 @@ class RadioUplink:
             samples=samples,
             start_index=start_index,
         )
+
+    def _first_slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
+        if self._schedule.free_clocks and (turns := self._clocks.turns(round_index, devices)):
+            return self._schedule.acquisition(round_index, turns, devices, self._clocks.corrections(turns))
+        return self._schedule.slot(round_index, devices, self._clocks.corrections(devices))
 
     def _sound(self, slot: SoundingSlot) -> Sounding:
         """Find the slot, separate the pilots of each block, fit a channel to each device, follow its phase.
@@ -161,8 +174,8 @@ class RadioUplink:
                 device: float(variance) if num_blocks == 1 or device in followed else math.inf
                 for device, variance in zip(slot.devices, ladder.error_variances, strict=True)
             },
-            payload_index=self._schedule.payload_index(slot),
             measured_at_s=middles_s[-1],
+            end_index=slot.end_index(ofdm),
             overhead_elements=(REPETITIONS * (1 + self._num_turns) + num_blocks * slot.num_symbols)
             * ofdm.num_active,
             airtime_s=(slot.num_samples(ofdm) + self._num_turns * self._schedule.turn_len)
@@ -174,7 +187,7 @@ class RadioUplink:
 
         Those that sound are remembered once their sounding went well, so that a false alarm is forgotten.
         """
-        self._num_turns = len(slot.devices)
+        self._num_turns += len(slot.devices)
         corrections = self._clocks.corrections(self._clocks.fresh(slot.round, slot.sounding))
         for turn, device in enumerate(slot.devices):
             found = self._find(slot, turn)
@@ -194,23 +207,17 @@ class RadioUplink:
 
     def _find(self, slot: AcquisitionSlot, turn: int) -> Track | None:
         """The device of a turn, if it is heard."""
-        ofdm, rate_hz, device = self._ofdm, self._ofdm.sample_rate_hz, slot.devices[turn]
+        device = slot.devices[turn]
         turn_index = slot.start_index + turn * slot.turn_len
         heard = self._receive(turn_index, slot.turn_len)
-        reference = preamble(ofdm, device_identity(device))
-        found = detect(
-            heard, Detector(reference=reference, sample_rate_hz=rate_hz, max_cfo_hz=self._max_cfo_hz)
-        )
-        if not found.detected:
+        path = self._locate(heard, device, TURN_FALSE_ALARM)
+        if path is None:
             return None
-        first = max(found.start_index - MARGIN, 0)
-        window = heard[first : found.start_index + len(reference) + MARGIN]
-        path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
         before = slot.correction(device)
-        departure = before.departure(slot.turn_index(device, ofdm))
+        departure = before.departure(slot.turn_index(device, self._ofdm))
         cfo_hz = before.cfo_hz + path.cfo_hz
         correction = Correction(
-            delay_samples=turn_index + first + path.delay_samples - departure,
+            delay_samples=turn_index + path.delay_samples - departure,
             cfo_hz=cfo_hz,
             drift=-cfo_hz / self._center_hz,
             reference_index=departure,
@@ -218,6 +225,23 @@ class RadioUplink:
         return Track(
             correction=correction, cfo_std_hz=path.cfo_std_hz, delay_std_samples=path.delay_std_samples
         )
+
+    def _locate(self, heard: Samples, device: int, false_alarm: float) -> PathEstimate | None:
+        """Where in `heard` a device's preamble begins, and on which carrier; None if it is not in there."""
+        rate_hz, reference = self._ofdm.sample_rate_hz, preamble(self._ofdm, device_identity(device))
+        detector = Detector(
+            reference=reference,
+            sample_rate_hz=rate_hz,
+            max_cfo_hz=self._max_cfo_hz,
+            false_alarm=false_alarm,
+        )
+        found = detect(heard, detector)
+        if not found.detected:
+            return None
+        first = max(found.start_index - MARGIN, 0)
+        window = heard[first : found.start_index + len(reference) + MARGIN]
+        path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
+        return replace(path, delay_samples=first + path.delay_samples)
 
     def close(self) -> None:
         """Close every radio, the receiver last."""

@@ -47,8 +47,12 @@ class SymbolUplink:
             },
             noise_variance=self._noise_variance,
             error_variances=dict.fromkeys(slot.devices, 0.0),
-            payload_index=payload_index,
+            end_index=slot.end_index(self._schedule.ofdm),
         )
+
+    def payload_index(self, sounding: Sounding) -> int:
+        """A gap after the sounding."""
+        return self._schedule.after(sounding.end_index)
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:
         """Superpose in device order, add noise once."""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from devices.messages import Sound, Transmit
 from radio.decibel import from_db
 from radio.frame import element_level, modulate_frame
 from radio.interface import Burst, RadioConfig
@@ -11,7 +12,13 @@ from radio.ofdm import OfdmConfig
 from radio.pilots import Place
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
-from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
+from radio.sounding import (
+    AcquisitionSlot,
+    MeetingSlot,
+    acquisition_burst,
+    meeting_burst,
+    sounding_bursts,
+)
 from radio.uplink import Plan, Slot, Sounding
 from server.metrics import perfect_superposition, relative_error, unturn
 from server.receiver import RadioUplink
@@ -57,16 +64,19 @@ def open_uplink(impairments, snr_db, seed, devices=DEVICES, gap_s=1e-3, acquires
     return uplink, AirTruth(PathElements(medium, OFDM, 915e6), receiver, LEVEL, OFDM), medium
 
 
-def run_round(uplink, truth, index, seed, devices=DEVICES, silent=()):
-    """Sound, send Gaussian amplitudes, judge. Silent devices send nothing, and those that are not heard sit out."""
+def run_round(uplink, truth, index, seed, devices=DEVICES, silent=(), emit=lambda request, bursts: bursts):
+    """Sound, send Gaussian amplitudes, judge. Silent devices send nothing, and those that are not heard sit out.
+
+    emit: (request, bursts by device) -> what of them the uplink has to put on the air.
+    """
     slots, sounding = [], uplink.slot(index, devices)
     while not isinstance(sounding, Sounding):
         slots.append(sounding)
-        sent = {device: pilots(sounding, device) for device in sounding.devices if device not in silent}
-        sounding = uplink.sound(sounding, sent)
+        sent = {device: () if device in silent else pilots(sounding, device) for device in sounding.devices}
+        sounding = uplink.sound(sounding, emit(Sound(sounding), sent))
     devices = tuple(device for device in sounding.channels if np.isfinite(sounding.error_variances[device]))
     plan = Plan(round=index, seed=0, devices=devices, dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=sounding.payload_index)  # fmt: skip
+                start_index=uplink.payload_index(sounding))  # fmt: skip
     amplitudes, frames = {}, {}
     for number, device in enumerate(devices):
         place = Place(number, len(devices))
@@ -74,7 +84,7 @@ def run_round(uplink, truth, index, seed, devices=DEVICES, silent=()):
         channel = sounding.channels[device]
         amplitudes[device] = normal.view(complex) / np.sqrt(2) * channel.compensation(NUM_ELEMENTS)
         frames[device] = (modulate_frame(amplitudes[device], channel, plan.start_index, LEVEL, OFDM, place),)
-    reception = uplink.collect(plan, frames)
+    reception = uplink.collect(plan, emit(Transmit(plan), frames))
     unturned = unturn(plan, amplitudes, sounding.channels)
     perfect = perfect_superposition(plan, unturned, truth)
     energy = np.linalg.norm(perfect) ** 2
@@ -90,6 +100,8 @@ def run_round(uplink, truth, index, seed, devices=DEVICES, silent=()):
 
 def pilots(slot, device):
     """What a device sends in a slot."""
+    if isinstance(slot, MeetingSlot):
+        return scaled([meeting_burst(slot, OFDM)])
     if isinstance(slot, AcquisitionSlot):
         return scaled([acquisition_burst(slot, device, OFDM)])
     return scaled(sounding_bursts(slot, device, OFDM))

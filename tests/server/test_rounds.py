@@ -186,7 +186,7 @@ def test_a_device_that_was_hardly_heard_sits_out_and_keeps_its_update():
 
 @pytest.mark.parametrize(("power", "error", "residual_rad"), [(1.02, 0.02, 0.1), (0.5, 0.5, math.inf)])
 def test_the_phase_residual_counts_noise_as_no_gain(power, error, residual_rad):
-    heard = Sounding({3: ChannelState(np.full(4, 1j * math.sqrt(power)))}, 1.0, {3: error}, 0)
+    heard = Sounding({3: ChannelState(np.full(4, 1j * math.sqrt(power)))}, 1.0, {3: error})
     # sqrt(error / (2 (power - error)))
     assert min(phase_residuals(heard)[3], 1e3) == pytest.approx(min(residual_rad, 1e3))
 
@@ -223,6 +223,9 @@ class TurnedUplink:
 
     def sound(self, slot, sent):
         return self.uplink.sound(slot, sent)
+
+    def payload_index(self, sounding):
+        return self.uplink.payload_index(sounding)
 
     def collect(self, plan, sent):
         self.plans.append((plan.devices, tuple(sent)))

@@ -64,7 +64,7 @@ class Link:
 
     def collect(self, slot, sounding, payloads, silent=()):
         plan = Plan(round=slot.round, seed=0, devices=tuple(payloads), dimension=1, num_elements=NUM_ELEMENTS,
-                    num_kept=1, start_index=sounding.payload_index)  # fmt: skip
+                    num_kept=1, start_index=self.uplink.payload_index(sounding))  # fmt: skip
         frames = {}
         for place, (device, payload) in enumerate(payloads.items()):
             channel = sounding.channels[device]
@@ -220,7 +220,7 @@ def test_a_payload_that_never_came_is_not_decoded():
     link = Link(20.0)
     _, sounding = link.sound(0, (0,))
     plan = Plan(round=0, seed=0, devices=(), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=sounding.payload_index)  # fmt: skip
+                start_index=link.uplink.payload_index(sounding))  # fmt: skip
     with pytest.raises(SyncError, match="no payload preamble where the sounding put it"):
         link.uplink.collect(plan, {})
 
@@ -232,7 +232,7 @@ def test_symbols_superpose_as_the_equation_says(rng):
     sounding = uplink.sound(slot, {})
     sent = payloads(rng, (0, 4))
     plan = Plan(round=5, seed=0, devices=(0, 4), dimension=1, num_elements=NUM_ELEMENTS, num_kept=1,
-                start_index=sounding.payload_index)  # fmt: skip
+                start_index=uplink.payload_index(sounding))  # fmt: skip
     emissions = {device: (Burst(amplitudes, 0),) for device, amplitudes in sent.items()}
     expected = channel.gain(0, 5) * sent[0] + channel.gain(4, 5) * sent[4]
     np.testing.assert_allclose(uplink.collect(plan, emissions).amplitudes, expected, rtol=1e-12)

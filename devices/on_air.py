@@ -1,0 +1,41 @@
+"""A device that has a radio of its own: what its agent would put on the air leaves there."""
+
+from dataclasses import replace
+
+from devices.messages import Reply, Request, Sent, Sound
+from devices.proxy import Handler
+from radio.interface import LateError, Radio
+from radio.rebased import RebasedRadio
+from radio.sounding import MeetingSlot
+
+MEETING_TRIES = 3  # the clock that a meeting starts goes on while its burst is on the way to the radio
+
+
+class OnAir:
+    """handle: the agent's. A reply that nothing could be sent for is an exception of the radio's."""
+
+    def __init__(self, handle: Handler, radio: Radio) -> None:
+        self._handle, self._radio = handle, RebasedRadio(radio)
+
+    def __call__(self, request: Request) -> Reply:
+        """One reply a request, without samples: these are on the air, or will be at their instant. RadioError."""
+        reply = self._handle(request)
+        if not isinstance(reply, Sent):
+            return reply
+        if isinstance(request, Sound) and isinstance(request.slot, MeetingSlot):
+            self._meet(reply)
+        else:
+            for burst in reply.emitted:
+                self._radio.transmit(burst.samples, burst.start_index)
+        return replace(reply, emitted=())
+
+    def _meet(self, reply: Sent) -> None:
+        for last in (*[False] * (MEETING_TRIES - 1), True):
+            self._radio.restart()
+            try:
+                for burst in reply.emitted:
+                    self._radio.transmit(burst.samples, burst.start_index)
+                return
+            except LateError:
+                if last:
+                    raise
