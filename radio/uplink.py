@@ -153,8 +153,9 @@ class Truth(Protocol):
         unturned: Mapping[int, NDArray[np.complexfloating]],
         sounding: Sounding,
         reception: Reception,
-    ) -> dict[str, float]:
-        """Parts of the energy of what separates the received amplitudes from the perfect superposition, by cause.
+    ) -> dict[str, float] | None:
+        """Parts of the energy of what separates the received amplitudes from the perfect superposition, by cause;
+        None where they cannot be told.
 
         unturned: what each device sent, before it compensated its phase; (num_elements,) each.
         """

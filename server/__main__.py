@@ -6,55 +6,31 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from devices.messages import DeviceSettings
-from devices.proxy import LocalProxy, guarded
-from radio.air_config import AirConfig, Fading
-from radio.decibel import from_db
-from radio.frame import element_level
-from radio.interface import RadioConfig, RadioError
-from radio.schedule import Schedule
-from radio.schemes.registry import load_scheme
-from radio.seeds import Use, stream
-from radio.uplink import Truth, Uplink
+from radio.interface import RadioError
 from server import air_options as options
 from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
-from server.config import Arm, ConfigError, Experiment
+from server.composition import Parts, open_air, open_bench, prepare
+from server.config import Arm, ConfigError
 from server.config_file import load_arms
 from server.console import print_air, print_findings, print_summaries, progress_of
-from server.doctor import IIOD_PORT, can_simulate, examine, why_no_gnuradio
-from server.link_noise import element_noise_variance
-from server.receiver import RadioUplink
-from server.rounds import Rounds
-
-if TYPE_CHECKING:
-    from sim_backend.virtual_bench import VirtualBench
+from server.doctor import IIOD_PORT, can_simulate, examine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-
-class Bench(NamedTuple):
-    """An arm with everything plugged in. radios: what the manifest says of them."""
-
-    arm: Arm
-    rounds: Rounds
-    radios: list[dict[str, Any]]
-    close: Callable[[], None]
 
 
 @app.callback()
@@ -82,26 +58,21 @@ def run(
     from server.recorder import open_run_folder, write_arms
     from server.report import write_report
 
-    benches: list[Bench] = []
-    try:
-        with _refusing_bad_input():
-            overrides = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
-            arms = load_arms(config, overrides)
-            if resume and folder is None:
-                raise ConfigError("--resume needs --out DIR, the folder of the run to continue")
-            folder = folder or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
-            benches += map(_plug_in, arms)
-            open_run_folder(folder, arms, resume)
-            write_arms(folder, arms)
-        with _reporting_failure():
-            out.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-            summaries = {_title(bench): _run_one(bench, folder / bench.arm.name) for bench in benches}
-            report = write_report(folder)
-            print_summaries(out, summaries)
-            out.print(f"report {report}", highlight=False, soft_wrap=True)
-    finally:
-        for bench in benches:
-            bench.close()
+    with _refusing_bad_input():
+        overrides = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
+        arms = load_arms(config, overrides)
+        if resume and folder is None:
+            raise ConfigError("--resume needs --out DIR, the folder of the run to continue")
+        folder = folder or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        prepared = [prepare(arm) for arm in arms]
+        open_run_folder(folder, arms, resume)
+        write_arms(folder, arms)
+    with _reporting_failure():
+        out.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+        summaries = {_title(parts.arm): _run_one(parts, folder / parts.arm.name) for parts in prepared}
+        report = write_report(folder)
+        print_summaries(out, summaries)
+        out.print(f"report {report}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -161,7 +132,7 @@ def air(
     try:
         with (
             told_to_end() as told,
-            _open_bench(plan, hosts, pace, patience, cable, isolation) as (bench, facts),
+            open_air(plan, hosts, pace, patience, cable, isolation) as (bench, facts),
         ):
             print_air(out, bench.uris, facts)
             wait_until(told, lambda: bench.engine.now_s)
@@ -176,53 +147,6 @@ def main() -> None:
     for room in ("radio", "calibration", "sim_backend", "devices", "server"):
         logging.getLogger(room).setLevel(logging.INFO)
     app()
-
-
-@contextmanager
-def _open_bench(
-    plan: AirPlan,
-    hosts: tuple[str, ...],
-    pace: Pace,
-    patience_s: float | None,
-    cable: bool,
-    isolation_db: float | None,
-) -> Iterator[tuple["VirtualBench", dict[str, str]]]:
-    """The virtual radios of a plan, and what there is to say of them. The addresses were checked before."""
-    from sim_backend.levels import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
-    from sim_backend.pluto_context import PlutoModel
-    from sim_backend.stream_air import StreamAirConfig
-    from sim_backend.stream_medium import CABLE_DB
-    from sim_backend.virtual_bench import VirtualBench
-
-    given: dict[str, Any] = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
-    config = StreamAirConfig(
-        seed=plan.seed,
-        impairments=plan.impairments,
-        cable=cable,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    patience_s = options.PATIENCE_S if patience_s is None else patience_s
-    facts = {
-        "radios": f"ADALM-PLUTO, {plan.chip}",
-        "air": f"{plan.origin}; seed {plan.seed}",
-        "to itself": f"{CABLE_DB:g} dB of cable; to others nothing"
-        if cable
-        else f"{config.isolation_db:g} dB",
-        "levels": f"full scale is {TX_FULL_SCALE_DBM:g} dBm out, {RX_FULL_SCALE_DBM:g} dBm in at a gain of 0 dB; "
-        f"noise figure {config.noise_figure_db:g} dB",
-        "pace": "real" if pace is Pace.REAL else f"virtual, patience {patience_s:g} s",
-        "stop": f"Ctrl-C, or kill {os.getpid()}",
-    }
-    with VirtualBench(
-        len(hosts),
-        config,
-        pace=pace.value,
-        patience_s=patience_s,
-        model=PlutoModel(chip=plan.chip),
-        first_host=hosts[0],
-        beyond_loopback=True,
-    ) as bench:
-        yield bench, facts
 
 
 @contextmanager
@@ -247,7 +171,7 @@ def _reporting_failure() -> Iterator[None]:
 
     try:
         yield
-    except (ExperimentFailed, RoundFailed, CheckpointError, OSError) as error:
+    except (ExperimentFailed, RoundFailed, CheckpointError, RadioError, OSError) as error:
         err.print(f"error: {error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
@@ -255,139 +179,22 @@ def _reporting_failure() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _title(bench: Bench) -> str:
-    return bench.arm.name or bench.rounds.experiment.link.scheme
+def _title(arm: Arm) -> str:
+    return arm.name or arm.experiment.link.scheme
 
 
-def _run_one(bench: Bench, folder: Path) -> dict[str, Any]:
+def _run_one(parts: Parts, folder: Path) -> dict[str, Any]:
     from server.experiment import num_workers, run_arm
     from server.recorder import SUMMARY, write_manifest
 
-    experiment = bench.rounds.experiment
+    experiment, title = parts.arm.experiment, _title(parts.arm)
     if (folder / SUMMARY).exists():
-        out.print(f"{_title(bench)}: already complete", highlight=False)
+        out.print(f"{title}: already complete", highlight=False)
         return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
-    write_manifest(folder, experiment, num_workers(experiment), bench.radios)
-    with progress_of(out, _title(bench), experiment.run.rounds) as on_round:
-        return run_arm(folder, bench.rounds, on_round)
-
-
-def _plug_in(arm: Arm) -> Bench:
-    """Build devices, uplink and scheme of an arm. ValueError for anything that cannot work, before work starts."""
-    try:
-        from devices.agent import build_agents, one_torch_thread
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{error.name} is not installed, and devices need it; pip install 'airmeta[learning]'"
-        ) from error
-    from server.experiment import num_workers
-
-    experiment = arm.experiment
-    over_waveform = experiment.link.backend == "waveform"
-    if over_waveform and (reason := why_no_gnuradio()):
-        raise ConfigError(
-            f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '
-            'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
-        )
-    ofdm = experiment.ofdm()
-    agents = build_agents(
-        DeviceSettings(
-            seed=experiment.run.seed,
-            task=experiment.task,
-            model=experiment.model,
-            learning=experiment.learning,
-            scheme=experiment.link.scheme,
-            memory=experiment.update.memory,
-            devices=experiment.fleet.devices,
-            held_out=experiment.fleet.held_out,
-            classes_per_device=experiment.fleet.classes_per_device,
-            waveform=(ofdm, element_level(experiment.link.backoff_db, ofdm)) if over_waveform else None,
-        )
-    )
-    scheme = load_scheme(experiment.link.scheme)
-    schedule = Schedule(
-        ofdm=ofdm,
-        round_s=experiment.link.round_s,
-        gap_s=experiment.link.gap_s,
-        free_clocks=experiment.radio.reference == "free",
-        crystal_ppm=experiment.radio.crystal_ppm,
-        num_devices=experiment.fleet.devices,
-    )
-    num_elements = scheme.num_elements(agents[0].model.num_parameters, experiment.update.measurements)
-    if over_waveform:
-        schedule.check(experiment.num_active, num_elements)
-    proxy = LocalProxy(
-        {device: guarded(agent.handle, device) for device, agent in agents.items()},
-        num_workers(experiment),
-        one_torch_thread,
-    )
-    link = _open_link(experiment, schedule, num_elements)
-
-    def close() -> None:
-        proxy.close()
-        link.uplink.close()
-
-    rounds = Rounds(experiment, proxy, link.uplink, scheme, link.mean_gain, link.truth)
-    return Bench(arm, rounds, link.radios, close)
-
-
-class Link(NamedTuple):
-    """An uplink, the truth behind it, E|h| of its model, and its radios as the manifest lists them."""
-
-    uplink: Uplink
-    truth: Truth
-    mean_gain: float | None
-    radios: list[dict[str, Any]]
-
-
-def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
-    """The uplink of an experiment over the simulated air."""
-    from sim_backend.air import Air
-    from sim_backend.channel import BlockChannel
-    from sim_backend.dissection import AirTruth
-    from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
-    from sim_backend.front_end import FrontEnd, draw_front_end
-    from sim_backend.medium import BlockMedium, Medium, PathMedium
-    from sim_backend.radio import SimRadio
-    from sim_backend.symbol import SymbolUplink
-
-    link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
-    mean_gain: float | None = None
-    elements: ElementChannel
-    medium: Medium
-    air, fading = experiment.air, Fading(law=link.fading, rician_k_db=link.rician_k_db)
-    if link.backend == "ideal":
-        air, fading = AirConfig(), Fading()
-    impairments = air.impairments()
-    if not air.has_paths:
-        channel = BlockChannel(fading, air, seed, schedule.round_len)
-        mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
-        elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
-    else:
-        medium = PathMedium(impairments, seed)
-        elements = PathElements(medium, ofdm, radio.center_hz)
-    noise_variance = element_noise_variance(experiment)
-    if link.backend != "waveform":
-        uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
-        return Link(uplink, ElementTruth(elements), mean_gain, [])
-    level = element_level(link.backoff_db, ofdm)
-    shared_air = Air(medium, memory_s=1.0)
-    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
-    most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
-    device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
-    front_end = draw_front_end(
-        impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
-    )
-    receiver = SimRadio(
-        shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
-    )
-    transmitters = {
-        device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
-        for device in range(experiment.fleet.devices)
-    }
-    radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    uplink_over_radios = RadioUplink(receiver, transmitters, schedule, link.backoff_db, radio.center_hz)
-    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios)
+    with open_bench(parts) as bench:
+        write_manifest(folder, experiment, num_workers(experiment), bench.radios)
+        with progress_of(out, title, experiment.run.rounds) as on_round:
+            return run_arm(folder, bench.rounds, on_round)
 
 
 if __name__ == "__main__":

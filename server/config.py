@@ -9,9 +9,11 @@ from devices.messages import Count, LearningSettings, MemoryKind, ModelSettings,
 from radio.air_config import AirConfig
 from radio.impairments import FadingLaw
 from radio.ofdm import OfdmConfig
+from radio.safety import SafetyLimits
 from radio.uplink import Estimator
 
-Backend = Literal["ideal", "symbol", "waveform"]
+Backend = Literal["ideal", "symbol", "waveform", "pluto"]
+ON_AIR: tuple[Backend, ...] = ("waveform", "pluto")  # where devices make samples
 Ratio = Annotated[float, Meta(gt=0.0, le=1.0)]
 
 
@@ -76,7 +78,11 @@ class LinkSettings:
 class RadioSettings:
     """The `radio` table. preset: numerology that stands in for keys a file does not give. active: subcarriers in use,
     half on either side of the empty DC bin; pilots of them carry the comb. reference: whether the radios share one, or
-    run free within crystal_ppm of each other."""
+    run free within crystal_ppm of each other.
+
+    Of Plutos alone: uris, the receiver's and then the devices' in order, none for virtual ones that the run starts;
+    tx_gain_db, below full output; block_s, lead_s: of `radio.pluto_timeline.StreamShape`; meeting_s: within which a
+    device is heard that was asked to send."""
 
     preset: Literal["", "1M", "2M", "4M", "20M"] = ""
     sample_rate_hz: Annotated[float, Meta(gt=0.0)] = 4e6
@@ -88,6 +94,12 @@ class RadioSettings:
     interleave: bool = True
     reference: Literal["shared", "free"] = "shared"
     crystal_ppm: Annotated[float, Meta(gt=0.0, le=50.0)] = 20.0
+    uris: tuple[str, ...] = ()
+    tx_gain_db: Annotated[float, Meta(ge=-89.75, le=0.0)] = -30.0
+    rx_gain_db: Annotated[float, Meta(ge=-3.0, le=71.0)] = 3.0
+    block_s: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.01
+    lead_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.05
+    meeting_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +114,7 @@ class Experiment:
     update: UpdateSettings = field(default_factory=UpdateSettings)
     link: LinkSettings = field(default_factory=LinkSettings)
     radio: RadioSettings = field(default_factory=RadioSettings)
+    safety: SafetyLimits = field(default_factory=SafetyLimits)
     air: AirConfig = field(default_factory=AirConfig)
 
     @property

@@ -32,11 +32,33 @@ def check(experiment: Experiment) -> None:
         ofdm = experiment.ofdm()
     except ValueError as error:
         raise ConfigError(f"radio: {error}") from error
-    if link.backend != "ideal":
+    if link.backend == "pluto":
+        _check_plutos(experiment)
+    if link.backend != "ideal" and not experiment.radio.uris:
         check_air(experiment, ofdm)
     search_s = 2 * MAX_START_OFFSET_SAMPLES / ofdm.sample_rate_hz
     if link.backend == "waveform" and link.gap_s < search_s:
         raise ConfigError(
             f"link.gap_s = {link.gap_s:g} is shorter than the {search_s:.3g} s that the receiver needs to search "
             f"for the sounding slot; raise link.gap_s to at least {search_s:.3g}"
+        )
+
+
+def _check_plutos(experiment: Experiment) -> None:
+    radio, air, num_radios = experiment.radio, experiment.air, experiment.fleet.devices + 1
+    if radio.uris:
+        if len(radio.uris) != num_radios:
+            raise ConfigError(
+                f"radio.uris names {len(radio.uris)} radios, {num_radios} are needed: the receiver and then one for "
+                f"each of fleet.devices = {num_radios - 1}; list that many, or none for virtual ones"
+            )
+        if len(set(radio.uris)) < num_radios:
+            raise ConfigError(
+                "radio.uris names a radio twice; every device and the receiver need one of their own"
+            )
+        return
+    if experiment.link.fading != "none" or air.tap_delays_samples != (0,):
+        raise ConfigError(
+            'link.backend = "pluto" has no block fading; leave out link.fading and air.tap_delays_samples, and state '
+            "air.scenario, or air.fading and air.tap_delays_s"
         )

@@ -213,7 +213,8 @@ class Rounds:
         record["nmse_full"] = relative_error(estimate, estimates.update)
         record["nmse_air"] = relative_error(estimate, reference)
         record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
-        record["error_budget"] = error_budget(estimates, disturbances)
+        if disturbances is not None:
+            record["error_budget"] = error_budget(estimates, disturbances)
         record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
         return estimate
 

@@ -14,7 +14,7 @@ from radio.resource_map import element_places, element_subcarriers, num_payload_
 from radio.uplink import Plan, Reception, Sounding
 from sim_backend.bands import Band
 from sim_backend.channel import BlockChannel
-from sim_backend.medium import PathMedium
+from sim_backend.path import Path
 
 
 class ElementChannel(Protocol):
@@ -29,6 +29,14 @@ class ElementChannel(Protocol):
     ) -> NDArray[np.complex128]:
         """(num_elements,) factors of magnitude 1: what path and clocks have turned each element by since an instant,
         with what the device undoes of it."""
+        ...
+
+
+class Paths(Protocol):
+    """Where a path comes from, such as a `PathMedium`."""
+
+    def path(self, port: int, receiver: int, band: Band) -> Path:
+        """From one radio to another."""
         ...
 
 
@@ -53,7 +61,7 @@ class BlockElements:
 class PathElements:
     """Gains of drawn paths, each symbol's taken at its middle; the oscillators' turning is not in them."""
 
-    def __init__(self, medium: PathMedium, ofdm: OfdmConfig, center_hz: float) -> None:
+    def __init__(self, medium: Paths, ofdm: OfdmConfig, center_hz: float) -> None:
         self._medium, self._ofdm = medium, ofdm
         self._band = Band(ofdm.sample_rate_hz, center_hz)
         below = ofdm.active_bins >= ofdm.fft_len // 2

@@ -24,6 +24,7 @@ from sim_backend.ports import port_key
 from sim_backend.tones import Tones, scattering
 from sim_backend.transmitter import Transmitter, draw_transmitter
 
+USUAL_RECEIVER = -1  # port of the only receiver that keeps the air's own time
 FloatArray = NDArray[np.float64]
 
 
@@ -121,9 +122,9 @@ def draw_path(
     device: int,
     sample_rate_hz: float,
     center_hz: float,
-    receiver: int = -1,
+    receiver: int = USUAL_RECEIVER,
 ) -> Path:
-    """A pure function of seed, device and receiver, which are ports of radios; -1 is the usual receiver.
+    """A pure function of seed, device and receiver, which are ports of radios.
 
     Crystal and transmitter belong to the device alone.
     """

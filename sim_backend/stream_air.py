@@ -23,7 +23,8 @@ CHANNEL_STRIDE = 1 << 16  # ports of a radio's further antennas lie that far apa
 class StreamAirConfig:
     """isolation_db: between a radio's output and its own input. cable: they are joined by 30 dB, and to nothing else.
 
-    noise_variance: of a receiver, a transmitter's full scale = 1; None follows from the noise figure.
+    noise_variance: of a receiver, a transmitter's full scale = 1; None follows from the noise figure. receiver: the
+    radio that hears others as the receiver of an air in one process does, so that the same seed is the same channels.
     """
 
     seed: int = 0
@@ -33,6 +34,7 @@ class StreamAirConfig:
     cable: bool = False
     noise_figure_db: float = 3.0  # AD9363 data sheet, table 1: 3 dB at 2.4 GHz
     noise_variance: float | None = None
+    receiver: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_channels <= 2:
@@ -56,6 +58,7 @@ class StreamAir:
             radios=radios,
             isolation_db=config.isolation_db,
             cable=config.cable,
+            receiver=config.receiver,
             pool=pool,
         )
         self._air = Air(medium, 0.0)

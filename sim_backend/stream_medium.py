@@ -20,7 +20,7 @@ from sim_backend.crystal import Crystal
 from sim_backend.interpolate import weighted_sum
 from sim_backend.leg import Leg
 from sim_backend.medium import Sent
-from sim_backend.path import Path, draw_path
+from sim_backend.path import USUAL_RECEIVER, Path, draw_path
 from sim_backend.station_settings import of_channel
 from sim_backend.transmitter import Transmitter
 
@@ -40,7 +40,8 @@ class Radiator:
 class StreamMedium:
     """radios: antenna's port -> its radio. Samples are what has left a converter; the rest is in the path.
 
-    isolation_db: from a radio's output to its own input. cable: through CABLE_DB instead, and nothing else is heard.
+    receiver: port that hears as `USUAL_RECEIVER` does elsewhere. isolation_db: from a radio's output to its own input.
+    cable: through CABLE_DB instead, and nothing else is heard.
     """
 
     def __init__(
@@ -51,11 +52,12 @@ class StreamMedium:
         radios: Mapping[int, int],
         isolation_db: float,
         cable: bool,
+        receiver: int | None,
         pool: Executor,
     ) -> None:
         self._impairments, self._seed, self._radios = impairments, seed, radios
         self._own_db = CABLE_DB if cable else isolation_db
-        self._cable, self._pool = cable, pool
+        self._cable, self._receiver, self._pool = cable, receiver, pool
         self._paths: dict[tuple[Radiator, int], Path] = {}
 
     def hears(self, receiver: int, sender: int) -> bool:
@@ -74,7 +76,8 @@ class StreamMedium:
     def _make_path(self, radiator: Radiator, sender: int, receiver: int) -> Path:
         carrier = radiator.leg.tx
         loss_db = of_channel(radiator.leg.settings.tx_attenuation_db, radiator.channel)
-        drawn = draw_path(self._impairments, self._seed, sender, *carrier.band, receiver)
+        drawn_as = USUAL_RECEIVER if receiver == self._receiver else receiver
+        drawn = draw_path(self._impairments, self._seed, sender, *carrier.band, drawn_as)
         if self._radios.get(receiver) == radiator.radio:
             loss_db += self._own_db
             drawn = replace(

@@ -1,0 +1,348 @@
+"""The composition root of a run: what is plugged into an arm, from devices and scheme to radios and uplink.
+
+`prepare` checks all that can be checked without opening anything; `open_bench` opens radios, when the arm's turn comes.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from devices.messages import DeviceSettings
+from devices.on_air import OnAir
+from devices.proxy import Handler, LocalProxy, guarded
+from radio.air_config import AirConfig, Fading
+from radio.decibel import from_db
+from radio.frame import element_level
+from radio.interface import Radio, RadioConfig
+from radio.pluto_timeline import StreamShape
+from radio.rebased import RebasedRadio
+from radio.safety import preflight
+from radio.schedule import Schedule
+from radio.schemes.registry import load_scheme
+from radio.seeds import Use, stream
+from radio.uplink import Scheme, Truth, Uplink
+from server.config import ON_AIR, Arm, ConfigError, Experiment
+from server.doctor import why_no_gnuradio
+from server.experiment import num_workers
+from server.link_noise import element_noise_variance
+from server.live import LiveSchedule, LiveUplink
+from server.receiver import RadioUplink
+from server.rounds import Rounds
+
+if TYPE_CHECKING:
+    from sim_backend.virtual_bench import VirtualBench
+
+MIN_GAIN_DB = -89.75  # of a Pluto's transmitter
+PATIENCE_S = 30.0
+"""Virtual time waits that long for a stream of a run's own radios: nothing there is slow because a lab would be."""
+
+
+class Parts(NamedTuple):
+    """What an arm needs beside its radios. num_elements: of a payload."""
+
+    arm: Arm
+    handlers: Mapping[int, Handler]
+    scheme: Scheme
+    schedule: Schedule
+    num_elements: int
+
+
+class Bench(NamedTuple):
+    """An arm with everything plugged in. radios: what the manifest says of them."""
+
+    rounds: Rounds
+    radios: list[dict[str, Any]]
+
+
+class Link(NamedTuple):
+    """An uplink, the truth behind it if known, E|h| of its model, and its radios as the manifest lists them.
+
+    radio_of: radios of devices that transmit by themselves.
+    """
+
+    uplink: Uplink
+    truth: Truth | None
+    mean_gain: float | None
+    radios: list[dict[str, Any]]
+    radio_of: Mapping[int, Radio]
+
+
+def prepare(arm: Arm) -> Parts:
+    """Devices and scheme of an arm. ValueError for anything that cannot work, before work starts."""
+    try:
+        from devices.agent import build_agents
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed, and devices need it; pip install 'airmeta[learning]'"
+        ) from error
+
+    experiment = arm.experiment
+    link = experiment.link
+    if link.backend == "waveform" and (reason := why_no_gnuradio()):
+        raise ConfigError(
+            f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '
+            'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
+        )
+    ofdm = experiment.ofdm()
+    agents = build_agents(
+        DeviceSettings(
+            seed=experiment.run.seed,
+            task=experiment.task,
+            model=experiment.model,
+            learning=experiment.learning,
+            scheme=link.scheme,
+            memory=experiment.update.memory,
+            devices=experiment.fleet.devices,
+            held_out=experiment.fleet.held_out,
+            classes_per_device=experiment.fleet.classes_per_device,
+            waveform=(ofdm, element_level(link.backoff_db, ofdm)) if link.backend in ON_AIR else None,
+        )
+    )
+    scheme = load_scheme(link.scheme)
+    schedule = Schedule(
+        ofdm=ofdm,
+        round_s=link.round_s,
+        gap_s=link.gap_s,
+        free_clocks=experiment.radio.reference == "free",
+        crystal_ppm=experiment.radio.crystal_ppm,
+        num_devices=experiment.fleet.devices,
+    )
+    num_elements = scheme.num_elements(agents[0].model.num_parameters, experiment.update.measurements)
+    if link.backend == "waveform":
+        schedule.check(experiment.num_active, num_elements)
+    elif link.backend == "pluto":
+        schedule.check_devices(experiment.num_active)
+        _check_safety(experiment)
+    handlers = {device: agent.handle for device, agent in agents.items()}
+    return Parts(arm, handlers, scheme, schedule, num_elements)
+
+
+@contextmanager
+def open_bench(parts: Parts) -> Iterator[Bench]:
+    """Radios on, and off again whatever happens. RadioError if one cannot be had."""
+    from devices.agent import one_torch_thread
+
+    experiment = parts.arm.experiment
+    with ExitStack() as opened:
+        if experiment.link.backend == "pluto":
+            link = _open_plutos(experiment, parts.schedule, opened)
+        else:
+            link = _open_link(experiment, parts.schedule, parts.num_elements)
+            opened.callback(link.uplink.close)
+        handlers = {
+            device: guarded(
+                OnAir(handle, link.radio_of[device]) if device in link.radio_of else handle, device
+            )
+            for device, handle in parts.handlers.items()
+        }
+        proxy = LocalProxy(handlers, num_workers(experiment), one_torch_thread)
+        opened.callback(proxy.close)
+        yield Bench(
+            Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth), link.radios
+        )
+
+
+def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
+    """The uplink of an experiment over the air in this process."""
+    from sim_backend.air import Air
+    from sim_backend.channel import BlockChannel
+    from sim_backend.dissection import AirTruth
+    from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
+    from sim_backend.front_end import FrontEnd, draw_front_end
+    from sim_backend.medium import BlockMedium, Medium, PathMedium
+    from sim_backend.radio import SimRadio
+    from sim_backend.symbol import SymbolUplink
+
+    link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
+    mean_gain: float | None = None
+    elements: ElementChannel
+    medium: Medium
+    air, fading = experiment.air, Fading(law=link.fading, rician_k_db=link.rician_k_db)
+    if link.backend == "ideal":
+        air, fading = AirConfig(), Fading()
+    impairments = air.impairments()
+    if not air.has_paths:
+        channel = BlockChannel(fading, air, seed, schedule.round_len)
+        mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
+        elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
+    else:
+        medium = PathMedium(impairments, seed)
+        elements = PathElements(medium, ofdm, radio.center_hz)
+    noise_variance = element_noise_variance(experiment)
+    if link.backend != "waveform":
+        uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
+        return Link(uplink, ElementTruth(elements), mean_gain, [], {})
+    level = element_level(link.backoff_db, ofdm)
+    shared_air = Air(medium, memory_s=1.0)
+    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
+    most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
+    front_end = draw_front_end(
+        impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
+    )
+    receiver = SimRadio(
+        shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
+    )
+    transmitters = {
+        device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
+        for device in range(experiment.fleet.devices)
+    }
+    radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
+    uplink_over_radios = RadioUplink(receiver, transmitters, schedule, link.backoff_db, radio.center_hz)
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
+
+
+# Plutos, real or virtual.
+
+
+def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) -> Link:
+    """One radio a device and one for the server; virtual ones on an air of this process where no URIs are given."""
+    from radio.pluto import open_pluto
+
+    radio, limits = experiment.radio, experiment.safety
+    bench = None if radio.uris else opened.enter_context(_virtual_bench(experiment))
+    receiver_uri, *device_uris = radio.uris or receiver_first(bench.uris if bench else ())
+    config = RadioConfig(
+        sample_rate_hz=radio.sample_rate_hz,
+        center_hz=radio.center_hz,
+        tx_gain_db=radio.tx_gain_db,
+        rx_gain_db=radio.rx_gain_db,
+    )
+    shape = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s)
+    silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
+    receiver = opened.enter_context(open_pluto(receiver_uri, silent, limits, transmits=False, shape=shape))
+    transmitters = {
+        device: opened.enter_context(open_pluto(uri, config, limits, receives=False, shape=shape))
+        for device, uri in enumerate(device_uris)
+    }
+    clock = RebasedRadio(receiver)
+    # what waits in the kernel on both sides lies between a decision and the samples that carry it out
+    waiting_s = shape.lead_s + (shape.tx_blocks + shape.rx_blocks + 1) * shape.block_s
+    live = LiveSchedule(
+        **{field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)},
+        now=clock.now,
+        ahead_s=waiting_s,
+        meeting_s=radio.meeting_s,
+    )
+    uplink = LiveUplink(clock, live, experiment.link.backoff_db, radio.center_hz)
+    statuses = [
+        {"uri": uri, **dataclasses.asdict(each.status())}
+        for uri, each in zip((receiver_uri, *device_uris), (receiver, *transmitters.values()), strict=True)
+    ]
+    truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
+    return Link(uplink, truth, None, statuses, transmitters)
+
+
+def receiver_first(uris: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a virtual bench the last radio receives: so the devices' radios have the devices' numbers."""
+    return (uris[-1], *uris[:-1])
+
+
+def _virtual_bench(experiment: Experiment) -> "VirtualBench":
+    from sim_backend.stream_air import StreamAirConfig
+    from sim_backend.virtual_bench import VirtualBench
+
+    return VirtualBench(
+        experiment.fleet.devices + 1,
+        StreamAirConfig(
+            seed=experiment.run.seed,
+            impairments=experiment.air.impairments(),
+            noise_variance=stream_noise_variance(experiment),
+            noise_figure_db=experiment.air.impairments().noise_figure_db,
+            receiver=experiment.fleet.devices,
+        ),
+        patience_s=PATIENCE_S,
+        first_host=_own_host(),
+    )
+
+
+def _own_host() -> str:
+    """First of the loopback addresses of this process's virtual radios: two runs at a time do not meet."""
+    number = os.getpid()
+    return f"127.{64 + number % 128}.{number // 128 % 256}.1"
+
+
+def stream_noise_variance(experiment: Experiment) -> float | None:
+    """E|w|^2 of a sample at a virtual receiver's input, a transmitter's full output = 1; None: by its noise figure.
+
+    With link.noise = "snr" that SNR holds at radio.tx_gain_db.
+    """
+    if experiment.link.noise == "figure":
+        return None
+    level = element_level(experiment.link.backoff_db, experiment.ofdm())
+    return element_noise_variance(experiment) * level**2 * from_db(experiment.radio.tx_gain_db)
+
+
+def _virtual_truth(experiment: Experiment, schedule: Schedule, bench: "VirtualBench") -> Truth:
+    from sim_backend.stream_truth import StreamTruth
+
+    return StreamTruth(
+        experiment.air.impairments(),
+        experiment.run.seed,
+        schedule.ofdm,
+        experiment.radio.center_hz,
+        receiver=experiment.fleet.devices,
+        settings_of=bench.engine.settings,
+    )
+
+
+def _check_safety(experiment: Experiment) -> None:
+    radio = experiment.radio
+    try:
+        preflight(
+            experiment.safety,
+            center_hz=radio.center_hz,
+            sample_rate_hz=radio.sample_rate_hz,
+            attenuation_db=-radio.tx_gain_db,
+        )
+    except RuntimeError as error:
+        raise ConfigError(str(error)) from error
+
+
+@contextmanager
+def open_air(
+    plan: AirPlan,
+    hosts: tuple[str, ...],
+    pace: Pace,
+    patience_s: float | None,
+    cable: bool,
+    isolation_db: float | None,
+) -> Iterator[tuple["VirtualBench", dict[str, str]]]:
+    """The virtual radios of a plan, and what there is to say of them. The addresses were checked before."""
+    from sim_backend.levels import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
+    from sim_backend.pluto_context import PlutoModel
+    from sim_backend.stream_air import StreamAirConfig
+    from sim_backend.stream_medium import CABLE_DB
+    from sim_backend.virtual_bench import VirtualBench
+
+    given: dict[str, Any] = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
+    config = StreamAirConfig(
+        seed=plan.seed,
+        impairments=plan.impairments,
+        cable=cable,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    patience_s = options.PATIENCE_S if patience_s is None else patience_s
+    facts = {
+        "radios": f"ADALM-PLUTO, {plan.chip}",
+        "air": f"{plan.origin}; seed {plan.seed}",
+        "to itself": f"{CABLE_DB:g} dB of cable; to others nothing"
+        if cable
+        else f"{config.isolation_db:g} dB",
+        "levels": f"full scale is {TX_FULL_SCALE_DBM:g} dBm out, {RX_FULL_SCALE_DBM:g} dBm in at a gain of 0 dB; "
+        f"noise figure {config.noise_figure_db:g} dB",
+        "pace": "real" if pace is Pace.REAL else f"virtual, patience {patience_s:g} s",
+        "stop": f"Ctrl-C, or kill {os.getpid()}",
+    }
+    with VirtualBench(
+        len(hosts),
+        config,
+        pace=pace.value,
+        patience_s=patience_s,
+        model=PlutoModel(chip=plan.chip),
+        first_host=hosts[0],
+        beyond_loopback=True,
+    ) as bench:
+        yield bench, facts
