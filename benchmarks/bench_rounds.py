@@ -1,7 +1,9 @@
 """A whole round of Air-meta-pFL over symbols, and over the waveform, against an error-free round."""
 
+from contextlib import ExitStack
+
 from benchmarks.turns import in_turns, show
-from server.__main__ import _plug_in
+from server.composition import open_bench, prepare
 from server.config import Arm
 from server.config_file import build
 
@@ -14,18 +16,18 @@ ARMS = {
 
 def test_rounds_against_ideal():
     task = {"ways": 5, "shots": 8, "queries": 8}
-    benches = {name: _plug_in(Arm(name, build({"task": task, "link": link}))) for name, link in ARMS.items()}
-    theta = next(iter(benches.values())).rounds.initial_parameters()
     index = dict.fromkeys(ARMS, 0)
+    with ExitStack() as opened:
+        benches = {
+            name: opened.enter_context(open_bench(prepare(Arm(name, build({"task": task, "link": link})))))
+            for name, link in ARMS.items()
+        }
+        theta = next(iter(benches.values())).rounds.initial_parameters()
 
-    def run(name):
-        outcome = benches[name].rounds.run(index[name], theta)
-        assert "failed" not in outcome.record
-        index[name] += 1
+        def run(name):
+            outcome = benches[name].rounds.run(index[name], theta)
+            assert "failed" not in outcome.record
+            index[name] += 1
 
-    try:
         seconds = in_turns({name: lambda name=name: run(name) for name in ARMS}, 10)
-    finally:
-        for bench in benches.values():
-            bench.close()
     show(f"a round, 10 devices, d = {len(theta):,}, all workers", seconds, "ideal", "symbol at most 1.4")

@@ -30,6 +30,7 @@ class OnAir:
         return replace(reply, emitted=())
 
     def _meet(self, reply: Sent) -> None:
+        self._radio.configure()  # a link that was lost is set up anew
         for last in (*[False] * (MEETING_TRIES - 1), True):
             self._radio.restart()
             try:

@@ -129,7 +129,7 @@ def open_bench(parts: Parts) -> Iterator[Bench]:
         if experiment.link.backend == "pluto":
             link = _open_plutos(experiment, parts.schedule, opened)
         else:
-            link = _open_link(experiment, parts.schedule, parts.num_elements)
+            link = open_simulated(experiment, parts.schedule, parts.num_elements)
             opened.callback(link.uplink.close)
         handlers = {
             device: guarded(
@@ -144,7 +144,7 @@ def open_bench(parts: Parts) -> Iterator[Bench]:
         )
 
 
-def _open_link(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
+def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
     """The uplink of an experiment over the air in this process."""
     from sim_backend.air import Air
     from sim_backend.channel import BlockChannel

@@ -62,7 +62,8 @@ class LiveUplink(RadioUplink):
         self._rebased, self._live = receiver, schedule
 
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
-        """A meeting if there is somebody to meet."""
+        """A meeting if there is somebody to meet. RadioError while the receiver's link is lost and stays so."""
+        self._rebased.configure()
         if self._rebased.has_ended:
             self._rebased.restart()
             self._clocks.forget(self._clocks.known)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from devices.learning.datasets import DataError, DataSet, Pool
-from devices.learning.omniglot_cache import BASE_URL, fetch_archives
+from devices.learning.omniglot_cache import BASE_URL, fetch_archives, local_archives
 
 SIDE = 28  # pixels of what is returned
 SOURCE_SIDE = 105  # pixels of the files
@@ -37,15 +37,17 @@ def load_omniglot(
 ) -> DataSet:
     """Characters to train on, and characters of other alphabets to test on.
 
-    paths, test_paths: zip archives or extracted folders, one or several. Without any, the full background and
-        evaluation sets are taken from `cache_folder` (default: $AIRMETA_CACHE, else ~/.cache/airmeta/omniglot), and
-        downloaded into it from `base_url` if they are not there.
+    paths, test_paths: zip archives or extracted folders, one or several. Without any, those in $AIRMETA_DATA/omniglot
+        are taken, the small sets where the full ones are not there; else the full background and evaluation sets from
+        `cache_folder` (default: $AIRMETA_CACHE, else ~/.cache/airmeta/omniglot), downloaded into it from `base_url` if
+        they are not there.
     returns: images (num_characters, 20, 28, 28) in [0, 1], ink = 1, each pixel the mean of the area it covers;
         names "ALPHABET/characterNN", sorted. Alphabets that training has are dropped from testing.
     Raises DataError for missing or damaged files, another layout, or if nothing is left to test on.
     """
     if not paths and not test_paths:
-        background, evaluation = fetch_archives(cache_folder, base_url)
+        found = None if cache_folder else local_archives()
+        background, evaluation = found or fetch_archives(cache_folder, base_url)
         paths, test_paths = (str(background),), (str(evaluation),)
     for key, given in (("task.path", paths), ("task.test_path", test_paths)):
         if not given:

@@ -14,6 +14,7 @@ from devices.learning.datasets import DataError
 
 BASE_URL = "https://github.com/brendenlake/omniglot/raw/master/python"
 ARCHIVES = ("images_background.zip", "images_evaluation.zip")
+SMALL_ARCHIVES = ("images_background_small1.zip", "images_background_small2.zip")
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,19 @@ logger = logging.getLogger(__name__)
 def default_cache() -> Path:
     """$AIRMETA_CACHE if set, else ~/.cache/airmeta/omniglot."""
     return Path(os.environ.get("AIRMETA_CACHE") or "~/.cache/airmeta/omniglot").expanduser()
+
+
+def local_archives() -> tuple[Path, Path] | None:
+    """The full sets, else the small ones, in the folder `omniglot` of $AIRMETA_DATA; None if they are not there."""
+    if not (data := os.environ.get("AIRMETA_DATA")):
+        return None
+    folder = Path(data).expanduser() / "omniglot"
+    for names in (ARCHIVES, SMALL_ARCHIVES):
+        background, evaluation = (folder / name for name in names)
+        if background.exists() and evaluation.exists():
+            logger.info("Omniglot from %s and %s", background, evaluation)
+            return background, evaluation
+    return None
 
 
 def fetch_archives(

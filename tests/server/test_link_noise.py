@@ -9,7 +9,7 @@ from radio.frame import element_level
 from radio.interface import Burst
 from radio.schedule import Schedule
 from radio.sounding import sounding_bursts
-from server.__main__ import _open_link
+from server.composition import open_simulated
 from server.config_file import build
 from server.link_noise import element_noise_variance, mean_snr_db
 
@@ -25,7 +25,7 @@ def experiment_of(backend, noise="figure", snr_db=20.0, **air):
 
 def open_link(experiment):
     link, ofdm = experiment.link, experiment.ofdm()
-    return _open_link(experiment, Schedule(ofdm=ofdm, round_s=link.round_s, gap_s=link.gap_s), 600)
+    return open_simulated(experiment, Schedule(ofdm=ofdm, round_s=link.round_s, gap_s=link.gap_s), 600)
 
 
 def sound(experiment):

@@ -5,8 +5,8 @@ import pytest
 
 from devices import messages
 from radio.sounding import AcquisitionSlot, SoundingSlot
-from server.__main__ import _plug_in
 from server.checkpoint import read_checkpoint
+from server.composition import open_bench, prepare
 from server.config import Arm
 from server.config_file import build
 from server.experiment import run_arm
@@ -45,18 +45,14 @@ class Flaky:
 
 
 def run(folder, killed_after=None):
-    bench = _plug_in(Arm("", build(TABLES)))
-    flaky = Flaky(bench.rounds.proxy)
-    object.__setattr__(bench.rounds, "proxy", flaky)
-
     def on_round(record):
         if record["round"] == killed_after:
             raise Killed
 
-    try:
+    with open_bench(prepare(Arm("", build(TABLES)))) as bench:
+        flaky = Flaky(bench.rounds.proxy)
+        object.__setattr__(bench.rounds, "proxy", flaky)
         run_arm(folder, bench.rounds, on_round)
-    finally:
-        bench.close()
     return flaky.slots
 
 

@@ -170,6 +170,7 @@ def test_a_device_that_was_hardly_heard_sits_out_and_keeps_its_update():
 
         def __init__(self, uplink):
             self.slot, self.collect, self._uplink = uplink.slot, uplink.collect, uplink
+            self.payload_index = uplink.payload_index
 
         def sound(self, slot, sent):
             found = self._uplink.sound(slot, sent)

@@ -1,0 +1,139 @@
+"""`airmeta run` over virtual Plutos that the run starts by itself: every line from a device to the air."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from server.__main__ import app
+from server.config import ConfigError
+from server.config_file import build
+
+CONFIG = """
+[run]
+rounds = {rounds}
+test_tasks = 2
+progress_tasks = 2
+evaluate_every = 100
+
+[task]
+name = "glyphs"
+
+[model]
+name = "mlp"
+width = 4
+
+[fleet]
+devices = {devices}
+held_out = 1
+
+[link]
+scheme = "phase"
+round_s = 0.5
+gap_s = 0.05
+
+[radio]
+preset = "1M"
+block_s = 0.004
+lead_s = 0.02
+
+[safety]
+allowed_bands_hz = [[902e6, 928e6]]
+max_duty = 1.0
+
+[air]
+scenario = "bench"
+doppler_hz = 0.0
+
+[[arm]]
+name = "plutos"
+link = {{ backend = "pluto" }}
+"""
+WAVEFORM = """
+[[arm]]
+name = "waveform"
+link = { backend = "waveform" }
+"""
+
+
+def run(folder, text, *options):
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+    return CliRunner().invoke(
+        app, ["run", str(folder / "config.toml"), "--out", str(folder / "run"), *options]
+    )
+
+
+def records(folder, arm):
+    return [json.loads(line) for line in (folder / "run" / arm / "rounds.jsonl").read_text().splitlines()]
+
+
+def test_virtual_plutos_lose_no_more_than_the_waveform_does_over_the_same_channels(tmp_path):
+    result = run(tmp_path, CONFIG.format(rounds=8, devices=4) + WAVEFORM)
+    assert result.exit_code == 0, result.output
+    plutos, waveform = (
+        json.loads((tmp_path / "run" / arm / "summary.json").read_text()) for arm in ("plutos", "waveform")
+    )
+    assert plutos["failed_rounds"] == 0
+    assert plutos["nmse_air_db"] == pytest.approx(waveform["nmse_air_db"], abs=1.0)
+    assert plutos["nmse_amplitude_db"] == pytest.approx(waveform["nmse_amplitude_db"], abs=1.0)
+    for over_plutos, over_waveform in zip(
+        records(tmp_path, "plutos"), records(tmp_path, "waveform"), strict=True
+    ):
+        assert over_waveform["gap_s"] == pytest.approx(0.05)
+        assert 0.05 <= over_plutos["gap_s"] < 0.5
+        # the same seed is the same channels: gains differ by attenuation and receiver gain alone
+        levels = [a - b for a, b in zip(over_plutos["gain_db"], over_waveform["gain_db"], strict=True)]
+        assert max(levels) - min(levels) < 0.5
+        assert levels[0] == pytest.approx(7.0 - 30.0 + 3.0, abs=0.5)
+        assert "error_budget" in over_waveform
+        assert "error_budget" not in over_plutos
+    manifest = json.loads((tmp_path / "run" / "plutos" / "manifest.json").read_text())
+    assert len(manifest["radios"]) == 5
+    assert all(re.match(r"ip:127\.", radio["uri"]) for radio in manifest["radios"])
+
+
+def test_free_clocks_are_followed_over_virtual_plutos(tmp_path):
+    options = ["--set", "air.scenario=free", "--set", "radio.reference=free"]
+    result = run(tmp_path, CONFIG.format(rounds=5, devices=3), *options)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "run" / "plutos" / "summary.json").read_text())
+    assert summary["failed_rounds"] == 0
+    assert summary["nmse_amplitude_db"] < -12.0  # whoever is not followed turns by many radians in such a gap
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"radio": {"uris": ["ip:a", "ip:b"]}}, "radio.uris names 2 radios, 5 are needed"),
+        ({"radio": {"uris": ["ip:a"] * 5}}, "names a radio twice"),
+        ({"link": {"fading": "rayleigh"}}, 'link.backend = "pluto" has no block fading'),
+        ({"safety": {"allowed_bands_hz": [[3e6, 2e6]]}}, "safety.allowed_bands_hz takes pairs"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_any_radio_is_opened(tables, message):
+    base = {"fleet": {"devices": 4}, "link": {"backend": "pluto"} | tables.pop("link", {})}
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build(base | tables)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("safety.allowed_bands_hz=[]", "is not allowed; safety.allowed_bands_hz lists nothing"),
+        ("radio.center_hz=868e6", "is not allowed; safety.allowed_bands_hz lists 902 to 928 MHz"),
+        ("safety.min_attenuation_db=31", "transmit attenuation of 30 dB is below 31 dB"),
+    ],
+)
+def test_what_safety_forbids_is_refused_before_any_radio_is_opened(option, message, tmp_path):
+    result = run(tmp_path, CONFIG.format(rounds=1, devices=4), "--set", option)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_radio_that_cannot_be_reached_is_one_line(tmp_path):
+    uris = json.dumps([f"ip:127.200.0.{number}" for number in range(1, 4)])
+    result = run(tmp_path, CONFIG.format(rounds=1, devices=2), "--set", f"radio.uris={uris}")
+    assert result.exit_code == 1
+    assert "127.200.0.1" in result.output.splitlines()[-1]
