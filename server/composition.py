@@ -23,6 +23,9 @@ from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
 from radio.uplink import Scheme, Truth, Uplink
+from server import air_options as options
+from server.air_command import AirPlan, plan_of
+from server.air_options import Pace
 from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
@@ -114,7 +117,9 @@ def prepare(arm: Arm) -> Parts:
         schedule.check(experiment.num_active, num_elements)
     elif link.backend == "pluto":
         schedule.check_devices(experiment.num_active)
-        _check_safety(experiment)
+        check_safety(experiment)
+        if not experiment.radio.uris:
+            _air_plan(experiment)
     handlers = {device: agent.handle for device, agent in agents.items()}
     return Parts(arm, handlers, scheme, schedule, num_elements)
 
@@ -241,21 +246,32 @@ def receiver_first(uris: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _virtual_bench(experiment: Experiment) -> "VirtualBench":
+    from sim_backend.pluto_context import PlutoModel
     from sim_backend.stream_air import StreamAirConfig
     from sim_backend.virtual_bench import VirtualBench
 
+    plan = _air_plan(experiment)
+    config = StreamAirConfig(
+        seed=plan.seed,
+        impairments=plan.impairments,
+        noise_variance=stream_noise_variance(experiment),
+        receiver=experiment.fleet.devices,
+    )
+    if plan.noise_figure_db is not None:
+        config = dataclasses.replace(config, noise_figure_db=plan.noise_figure_db)
     return VirtualBench(
-        experiment.fleet.devices + 1,
-        StreamAirConfig(
-            seed=experiment.run.seed,
-            impairments=experiment.air.impairments(),
-            noise_variance=stream_noise_variance(experiment),
-            noise_figure_db=experiment.air.impairments().noise_figure_db,
-            receiver=experiment.fleet.devices,
-        ),
+        plan.num_radios,
+        config,
         patience_s=PATIENCE_S,
+        model=PlutoModel(chip=plan.chip),
         first_host=_own_host(),
     )
+
+
+def _air_plan(experiment: Experiment) -> AirPlan:
+    from sim_backend.levels import TX_FULL_SCALE_DBM
+
+    return plan_of(experiment, TX_FULL_SCALE_DBM)
 
 
 def _own_host() -> str:
@@ -288,7 +304,7 @@ def _virtual_truth(experiment: Experiment, schedule: Schedule, bench: "VirtualBe
     )
 
 
-def _check_safety(experiment: Experiment) -> None:
+def check_safety(experiment: Experiment) -> None:
     radio = experiment.radio
     try:
         preflight(

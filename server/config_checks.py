@@ -45,7 +45,7 @@ def check(experiment: Experiment) -> None:
 
 
 def _check_plutos(experiment: Experiment) -> None:
-    radio, air, num_radios = experiment.radio, experiment.air, experiment.fleet.devices + 1
+    radio, num_radios = experiment.radio, experiment.fleet.devices + 1
     if radio.uris:
         if len(radio.uris) != num_radios:
             raise ConfigError(
@@ -56,9 +56,3 @@ def _check_plutos(experiment: Experiment) -> None:
             raise ConfigError(
                 "radio.uris names a radio twice; every device and the receiver need one of their own"
             )
-        return
-    if experiment.link.fading != "none" or air.tap_delays_samples != (0,):
-        raise ConfigError(
-            'link.backend = "pluto" has no block fading; leave out link.fading and air.tap_delays_samples, and state '
-            "air.scenario, or air.fading and air.tap_delays_s"
-        )

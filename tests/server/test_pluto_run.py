@@ -107,7 +107,6 @@ def test_free_clocks_are_followed_over_virtual_plutos(tmp_path):
     [
         ({"radio": {"uris": ["ip:a", "ip:b"]}}, "radio.uris names 2 radios, 5 are needed"),
         ({"radio": {"uris": ["ip:a"] * 5}}, "names a radio twice"),
-        ({"link": {"fading": "rayleigh"}}, 'link.backend = "pluto" has no block fading'),
         ({"safety": {"allowed_bands_hz": [[3e6, 2e6]]}}, "safety.allowed_bands_hz takes pairs"),
     ],
 )
@@ -122,10 +121,13 @@ def test_what_cannot_be_run_is_refused_before_any_radio_is_opened(tables, messag
     [
         ("safety.allowed_bands_hz=[]", "is not allowed; safety.allowed_bands_hz lists nothing"),
         ("radio.center_hz=868e6", "is not allowed; safety.allowed_bands_hz lists 902 to 928 MHz"),
+        ("link.fading=rayleigh", "virtual radios know of no rounds"),
         ("safety.min_attenuation_db=31", "transmit attenuation of 30 dB is below 31 dB"),
     ],
 )
-def test_what_safety_forbids_is_refused_before_any_radio_is_opened(option, message, tmp_path):
+def test_what_safety_or_the_virtual_air_forbids_is_refused_before_any_radio_is_opened(
+    option, message, tmp_path
+):
     result = run(tmp_path, CONFIG.format(rounds=1, devices=4), "--set", option)
     assert result.exit_code == 2
     assert message in result.output
