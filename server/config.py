@@ -98,7 +98,7 @@ class RadioSettings:
     tx_gain_db: Annotated[float, Meta(ge=-89.75, le=0.0)] = -30.0
     rx_gain_db: Annotated[float, Meta(ge=-3.0, le=71.0)] = 3.0
     block_s: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.01
-    lead_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.05
+    lead_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.1
     meeting_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
 
 

@@ -121,11 +121,10 @@ def test_what_cannot_be_run_is_refused_before_any_radio_is_opened(tables, messag
     [
         ("safety.allowed_bands_hz=[]", "is not allowed; safety.allowed_bands_hz lists nothing"),
         ("radio.center_hz=868e6", "is not allowed; safety.allowed_bands_hz lists 902 to 928 MHz"),
-        ("link.fading=rayleigh", "virtual radios know of no rounds"),
         ("safety.min_attenuation_db=31", "transmit attenuation of 30 dB is below 31 dB"),
     ],
 )
-def test_what_safety_or_the_virtual_air_forbids_is_refused_before_any_radio_is_opened(
+def test_what_safety_forbids_is_refused_before_any_radio_is_opened(
     option, message, tmp_path
 ):
     result = run(tmp_path, CONFIG.format(rounds=1, devices=4), "--set", option)
