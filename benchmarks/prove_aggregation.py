@@ -102,8 +102,8 @@ def draw_fleets(results: list[dict]) -> Figure:
     panels = figure.subplots(len(AIRS), 1, sharex=True)
     for axes, (air, granted_db) in zip(panels, AIRS.items(), strict=True):
         tidy(axes)
-        axes.step([-3, 15, 23], [granted_db, granted_db, 2 * granted_db], where="post", color="#888888", lw=1)
-        axes.plot([15, 23], [2 * granted_db] * 2, color="#888888", lw=1, label="granted")
+        limits_db = [granted_db, granted_db, 2 * granted_db, 2 * granted_db]
+        axes.plot([-3, 15, 15, 23], limits_db, color="#888888", lw=1, label="granted")
         for place, fleet in enumerate(FLEETS):
             rows = [row for row in results if (row["air"], row["devices"]) == (air, fleet)]
             look = style(place)
