@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from devices.proxy import Handler, LocalProxy, guarded
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.frame import element_level
-from radio.interface import Radio, RadioConfig
+from radio.interface import Radio, RadioConfig, RadioError
 from radio.pluto_timeline import StreamShape
 from radio.rebased import RebasedRadio
 from radio.safety import preflight
@@ -35,7 +36,10 @@ from server.receiver import RadioUplink
 from server.rounds import Rounds
 
 if TYPE_CHECKING:
+    from radio.pluto import PlutoRadio
     from sim_backend.virtual_bench import VirtualBench
+
+log = logging.getLogger(__name__)
 
 MIN_GAIN_DB = -89.75  # of a Pluto's transmitter
 PATIENCE_S = 30.0
@@ -217,11 +221,14 @@ def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) 
     )
     shape = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s)
     silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
-    receiver = opened.enter_context(open_pluto(receiver_uri, silent, limits, transmits=False, shape=shape))
-    transmitters = {
-        device: opened.enter_context(open_pluto(uri, config, limits, receives=False, shape=shape))
-        for device, uri in enumerate(device_uris)
-    }
+
+    def plug(uri: str, config: RadioConfig, *, transmits: bool) -> "PlutoRadio":
+        plugged = open_pluto(uri, config, limits, transmits=transmits, receives=not transmits, shape=shape)
+        opened.callback(_close, plugged)
+        return plugged
+
+    receiver = plug(receiver_uri, silent, transmits=False)
+    transmitters = {device: plug(uri, config, transmits=True) for device, uri in enumerate(device_uris)}
     clock = RebasedRadio(receiver)
     # what waits in the kernel on both sides lies between a decision and the samples that carry it out
     waiting_s = shape.lead_s + (shape.tx_blocks + shape.rx_blocks + 1) * shape.block_s
@@ -238,6 +245,14 @@ def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) 
     ]
     truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
     return Link(uplink, truth, None, statuses, transmitters)
+
+
+def _close(radio: "PlutoRadio") -> None:
+    """A radio that is not surely silent is no reason to lose a run's results, and one to be told of."""
+    try:
+        radio.close()
+    except RadioError as error:
+        log.warning("%s; silence it with python -m radio.silence URI", error)
 
 
 def receiver_first(uris: tuple[str, ...]) -> tuple[str, ...]:

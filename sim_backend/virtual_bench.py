@@ -40,14 +40,18 @@ class VirtualBench:
         with ExitStack() as opening:
             config = replace(air, num_channels=model.num_channels)
             self.engine = opening.enter_context(Engine(config, num_radios, pace=pace, patience_s=patience_s))
-            uris = []
+            self._servers = []
             for radio in range(num_radios):
                 own = replace(model, number=model.number + radio)
                 pluto = VirtualPluto(StationEngine(self.engine, radio, air.seed), own)
                 server = IiodServer(pluto, str(first + radio), port, beyond_loopback=beyond_loopback)
-                uris.append(_serve(opening, server))
+                self._servers.append(_serve(opening, server))
             self._closing = opening.pop_all()
-        self.uris = tuple(uris)
+        self.uris = tuple(server.uri for server in self._servers)
+
+    def unplug(self, radio: int) -> None:
+        """Its network cable: whoever is connected is cut off, and nobody is served any more."""
+        self._servers[radio].close()
 
     def pulse_trigger(self) -> None:
         """An edge on the trigger line: frame engines that listen to it begin at the same instant."""
@@ -66,9 +70,9 @@ class VirtualBench:
         self.close()
 
 
-def _serve(opening: ExitStack, server: IiodServer) -> str:
+def _serve(opening: ExitStack, server: IiodServer) -> IiodServer:
     try:
-        return opening.enter_context(server).uri
+        return opening.enter_context(server)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise RadioError(

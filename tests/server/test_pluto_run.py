@@ -2,13 +2,20 @@
 
 import json
 import re
+import time
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from radio.scenarios import scenario
 from server.__main__ import app
-from server.config import ConfigError
+from server.composition import open_bench, prepare
+from server.config import Arm, ConfigError
 from server.config_file import build
+from sim_backend.stream_air import StreamAirConfig
+from sim_backend.virtual_bench import VirtualBench
+from tests.reference.benches import first_host
 
 CONFIG = """
 [run]
@@ -124,9 +131,7 @@ def test_what_cannot_be_run_is_refused_before_any_radio_is_opened(tables, messag
         ("safety.min_attenuation_db=31", "transmit attenuation of 30 dB is below 31 dB"),
     ],
 )
-def test_what_safety_forbids_is_refused_before_any_radio_is_opened(
-    option, message, tmp_path
-):
+def test_what_safety_forbids_is_refused_before_any_radio_is_opened(option, message, tmp_path):
     result = run(tmp_path, CONFIG.format(rounds=1, devices=4), "--set", option)
     assert result.exit_code == 2
     assert message in result.output
@@ -138,3 +143,59 @@ def test_a_radio_that_cannot_be_reached_is_one_line(tmp_path):
     result = run(tmp_path, CONFIG.format(rounds=1, devices=2), "--set", f"radio.uris={uris}")
     assert result.exit_code == 1
     assert "127.200.0.1" in result.output.splitlines()[-1]
+
+
+TINY = {
+    "run": {"rounds": 40, "test_tasks": 2, "progress_tasks": 2, "evaluate_every": 100},
+    "task": {"name": "glyphs"},
+    "model": {"name": "mlp", "width": 4},
+    "fleet": {"devices": 3, "held_out": 1},
+    "link": {"backend": "pluto", "gap_s": 0.05},
+    "radio": {"preset": "1M", "block_s": 0.004, "lead_s": 0.05, "meeting_s": 0.2},
+    "safety": {"allowed_bands_hz": [[902e6, 928e6]], "max_duty": 1.0},
+    "air": {"scenario": "bench"},
+}
+
+
+@pytest.fixture
+def lab():
+    """A bench, and rounds over it: (bench, rounds, theta)."""
+    air = StreamAirConfig(impairments=scenario("bench"), receiver=3)
+    with VirtualBench(4, air, patience_s=30.0, first_host=first_host()) as bench:
+        uris = (bench.uris[3], *bench.uris[:3])
+        experiment = build(TINY | {"radio": TINY["radio"] | {"uris": list(uris)}})
+        with open_bench(prepare(Arm("", experiment))) as opened:
+            yield bench, opened.rounds, opened.rounds.initial_parameters()
+
+
+def test_a_run_goes_on_without_a_radio_that_vanishes(lab):
+    bench, rounds, theta = lab
+    assert rounds.run(0, theta).record["devices"] == [0, 1, 2]
+    bench.unplug(1)
+    began = time.monotonic()
+    lost = rounds.run(1, theta).record
+    assert lost["failed"] == "round 1: 1 devices did not sound"
+    assert re.match(f"device 1, sound: {bench.uris[1]}: .* see that the radio is there", lost["failures"][0])
+    for index in (2, 3):
+        record = rounds.run(index, theta).record
+        assert record["devices"] == [0, 2]
+        assert "device 1, sound" in record["failures"][0]
+    assert time.monotonic() - began < 15.0  # nothing hangs
+
+
+def test_a_run_whose_receiver_vanishes_says_so_in_every_round(lab):
+    bench, rounds, theta = lab
+    rounds.run(0, theta)
+    bench.unplug(3)
+    began = time.monotonic()
+    for index in (1, 2):
+        assert bench.uris[3] in rounds.run(index, theta).record["failed"]
+    assert time.monotonic() - began < 15.0
+
+
+def test_devices_that_miss_a_round_keep_their_update(lab):
+    bench, rounds, theta = lab
+    bench.unplug(1)
+    rounds.run(0, theta)
+    memories = rounds.save_memories()
+    assert np.any(memories[1])
