@@ -1,10 +1,13 @@
-"""A device that has a radio of its own: what its agent would put on the air leaves there."""
+"""Devices that have radios of their own: what their agents would put on the air leaves there."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from devices.messages import Reply, Request, Sent, Sound
 from devices.proxy import Handler
-from radio.interface import LateError, Radio
+from radio.interface import Burst, LateError, Radio, Samples
 from radio.rebased import RebasedRadio
 from radio.sounding import MeetingSlot
 
@@ -40,3 +43,27 @@ class OnAir:
             except LateError:
                 if last:
                     raise
+
+
+class OnEdge:
+    """As `OnAir`, with a radio that an edge releases: what a reply has to send is armed, all of it for the next one."""
+
+    def __init__(self, handle: Handler, radio: Radio) -> None:
+        self._handle, self._radio = handle, radio
+
+    def __call__(self, request: Request) -> Reply:
+        """One reply a request, without samples. RadioError."""
+        reply = self._handle(request)
+        if not isinstance(reply, Sent) or not reply.emitted:
+            return reply
+        self._radio.configure()  # which begins the next edge's epoch, over a new link if the last was lost
+        self._radio.transmit(joined(reply.emitted), self._radio.now())
+        return replace(reply, emitted=())
+
+
+def joined(bursts: Sequence[Burst]) -> Samples:
+    """Bursts as one, from index 0 on, with silence between them."""
+    samples = np.zeros(max(burst.start_index + len(burst.samples) for burst in bursts), dtype=np.complex64)
+    for burst in bursts:
+        samples[burst.start_index : burst.start_index + len(burst.samples)] = burst.samples
+    return samples

@@ -68,6 +68,7 @@ class Reception:
     common_phase_rad: at the frame's header and tail, of all devices together. phase_residuals: what each device differs
         from it there, in rad. turns: (num_symbols,) unit factors of the common phase, which is removed. Empty where no
         waveform is involved.
+    delayed_samples: how much later than planned the payload began, where that is not the plan's to say.
     samples: the received frame from `start_index` of the receiver's clock, where a waveform is involved; kept for
         figures and for judging.
     """
@@ -80,6 +81,7 @@ class Reception:
     common_phase_rad: tuple[float, ...] = ()
     phase_residuals: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     turns: NDArray[np.complex64] = field(default_factory=lambda: np.zeros(0, np.complex64))
+    delayed_samples: int = 0
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
     start_index: int = 0
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devices.messages import DeviceSettings
-from devices.on_air import OnAir
+from devices.on_air import OnAir, OnEdge
 from devices.proxy import Handler, LocalProxy, guarded
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
@@ -34,6 +34,7 @@ from server.link_noise import element_noise_variance
 from server.live import LiveSchedule, LiveUplink
 from server.receiver import RadioUplink
 from server.rounds import Rounds
+from server.triggered import EdgeSchedule, TriggeredUplink
 
 if TYPE_CHECKING:
     from radio.pluto import PlutoRadio
@@ -140,9 +141,10 @@ def open_bench(parts: Parts) -> Iterator[Bench]:
         else:
             link = open_simulated(experiment, parts.schedule, parts.num_elements)
             opened.callback(link.uplink.close)
+        on_air = OnEdge if experiment.radio.trigger == "external" else OnAir
         handlers = {
             device: guarded(
-                OnAir(handle, link.radio_of[device]) if device in link.radio_of else handle, device
+                on_air(handle, link.radio_of[device]) if device in link.radio_of else handle, device
             )
             for device, handle in parts.handlers.items()
         }
@@ -223,28 +225,48 @@ def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) 
     silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
 
     def plug(uri: str, config: RadioConfig, *, transmits: bool) -> "PlutoRadio":
-        plugged = open_pluto(uri, config, limits, transmits=transmits, receives=not transmits, shape=shape)
+        plugged = open_pluto(
+            uri,
+            config,
+            limits,
+            transmits=transmits,
+            receives=not transmits,
+            trigger=radio.trigger if transmits else "none",
+            shape=shape,
+        )
         opened.callback(_close, plugged)
         return plugged
 
     receiver = plug(receiver_uri, silent, transmits=False)
     transmitters = {device: plug(uri, config, transmits=True) for device, uri in enumerate(device_uris)}
-    clock = RebasedRadio(receiver)
-    # what waits in the kernel on both sides lies between a decision and the samples that carry it out
-    waiting_s = shape.lead_s + (shape.tx_blocks + shape.rx_blocks + 1) * shape.block_s
-    live = LiveSchedule(
-        **{field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)},
-        now=clock.now,
-        ahead_s=waiting_s,
-        meeting_s=radio.meeting_s,
-    )
-    uplink = LiveUplink(clock, live, experiment.link.backoff_db, radio.center_hz)
+    uplink = _uplink_over(experiment, schedule, receiver, shape, bench)
     statuses = [
         {"uri": uri, **dataclasses.asdict(each.status())}
         for uri, each in zip((receiver_uri, *device_uris), (receiver, *transmitters.values()), strict=True)
     ]
     truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
     return Link(uplink, truth, None, statuses, transmitters)
+
+
+def _uplink_over(
+    experiment: Experiment,
+    schedule: Schedule,
+    receiver: Radio,
+    shape: StreamShape,
+    bench: "VirtualBench | None",
+) -> Uplink:
+    """By how the devices' radios come to a common time."""
+    radio, backoff_db = experiment.radio, experiment.link.backoff_db
+    common = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}
+    if radio.trigger == "external":
+        edges = EdgeSchedule(**common, search_s=radio.meeting_s)
+        release = bench.pulse_trigger if bench else (lambda: None)
+        return TriggeredUplink(receiver, edges, backoff_db, radio.center_hz, release)
+    clock = RebasedRadio(receiver)
+    # what waits in the kernel on both sides lies between a decision and the samples that carry it out
+    waiting_s = shape.lead_s + (shape.tx_blocks + shape.rx_blocks + 1) * shape.block_s
+    live = LiveSchedule(**common, now=clock.now, ahead_s=waiting_s, meeting_s=radio.meeting_s)
+    return LiveUplink(clock, live, backoff_db, radio.center_hz)
 
 
 def _close(radio: "PlutoRadio") -> None:
@@ -278,7 +300,7 @@ def _virtual_bench(experiment: Experiment) -> "VirtualBench":
         plan.num_radios,
         config,
         patience_s=PATIENCE_S,
-        model=PlutoModel(chip=plan.chip),
+        model=PlutoModel(chip=plan.chip, tdd=experiment.radio.trigger == "external"),
         first_host=_own_host(),
     )
 

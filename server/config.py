@@ -81,6 +81,7 @@ class RadioSettings:
     run free within crystal_ppm of each other.
 
     Of Plutos alone: uris, the receiver's and then the devices' in order, none for virtual ones that the run starts;
+    trigger: whether an edge on a line that all share releases their bursts;
     tx_gain_db, below full output; block_s, lead_s: of `radio.pluto_timeline.StreamShape`; meeting_s: within which a
     device is heard that was asked to send."""
 
@@ -95,6 +96,7 @@ class RadioSettings:
     reference: Literal["shared", "free"] = "shared"
     crystal_ppm: Annotated[float, Meta(gt=0.0, le=50.0)] = 20.0
     uris: tuple[str, ...] = ()
+    trigger: Literal["none", "external"] = "none"
     tx_gain_db: Annotated[float, Meta(ge=-89.75, le=0.0)] = -30.0
     rx_gain_db: Annotated[float, Meta(ge=-3.0, le=71.0)] = 3.0
     block_s: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.01

@@ -46,6 +46,11 @@ def check(experiment: Experiment) -> None:
 
 def _check_plutos(experiment: Experiment) -> None:
     radio, num_radios = experiment.radio, experiment.fleet.devices + 1
+    if radio.trigger == "external" and radio.reference == "free":
+        raise ConfigError(
+            'radio.trigger = "external" needs radio.reference = "shared": an edge starts clocks together, and only one '
+            'reference keeps them so from edge to edge; set it, or radio.trigger = "none"'
+        )
     if radio.uris:
         if len(radio.uris) != num_radios:
             raise ConfigError(

@@ -177,7 +177,8 @@ class Rounds:
         reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
         plan = replace(plan, devices=tuple(sent))  # those who really transmitted
         _record_link(record, plan, sounding, reception, sent)
-        record["gap_s"] = (plan.start_index - sounding.end_index) / self.experiment.radio.sample_rate_hz
+        gap_samples = plan.start_index + reception.delayed_samples - sounding.end_index
+        record["gap_s"] = gap_samples / self.experiment.radio.sample_rate_hz
         return _Payload(plan, sounding, sent, reception)
 
     def _sound(self, index: int, devices: tuple[int, ...], record: Record) -> Sounding:

@@ -141,11 +141,22 @@ class StreamState:
 
     def write_time(self, num_blocks: int) -> float:
         """When that many of the blocks that wait have left; never, if nobody opens their gate."""
+        place = self._behind(num_blocks)
+        return math.inf if place is None else self.leg.tx_time(place)
+
+    def _dry_time(self) -> float:
+        """When a sample is asked for that no block has; never, while the gate stays shut."""
+        assert self.tx is not None
+        place = _after(self.leg.tx_gate, self._behind(len(self.tx.lengths)), False, 0)
+        return math.inf if place is None else self.leg.tx_time(place)
+
+    def _behind(self, num_blocks: int) -> int | None:
+        """The sample behind that many of the blocks that wait."""
         assert self.tx is not None
         place: int | None = self._tx_next
         for number, length in enumerate(self.tx.lengths[:num_blocks]):
             place = _after(self.leg.tx_gate, place, number == 0 and self.tx.has_begun, length)
-        return math.inf if place is None else self.leg.tx_time(place)
+        return place
 
     def goals(self) -> list[float]:
         """Instants that somebody waits for."""
@@ -160,7 +171,7 @@ class StreamState:
         """Streams that virtual time waits for, and the instants that it must not pass without them."""
         holders: list[tuple[float, TxQueue | RxRing]] = []
         if self.tx is not None and self.tx.started and self.tx.may_hold and not self.tx.cyclic:
-            holders.append((self.write_time(len(self.tx.lengths)), self.tx))
+            holders.append((self._dry_time(), self.tx))
         if self.rx is not None and self.rx.may_hold:
             holders.append((self._loss_time(), self.rx))
         return [holder for holder in holders if holder[0] < math.inf]

@@ -13,6 +13,7 @@ from server.__main__ import app
 from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.config_file import build
+from sim_backend.pluto_context import PlutoModel
 from sim_backend.stream_air import StreamAirConfig
 from sim_backend.virtual_bench import VirtualBench
 from tests.reference.benches import first_host
@@ -100,6 +101,18 @@ def test_virtual_plutos_lose_no_more_than_the_waveform_does_over_the_same_channe
     assert all(re.match(r"ip:127\.", radio["uri"]) for radio in manifest["radios"])
 
 
+def test_bursts_that_a_shared_edge_releases_add_up_as_well(tmp_path):
+    text = CONFIG.format(rounds=5, devices=3) + WAVEFORM
+    result = run(tmp_path, text, "--set", "radio.trigger=external")
+    assert result.exit_code == 0, result.output
+    plutos, waveform = (
+        json.loads((tmp_path / "run" / arm / "summary.json").read_text()) for arm in ("plutos", "waveform")
+    )
+    assert plutos["failed_rounds"] == 0
+    assert plutos["nmse_amplitude_db"] == pytest.approx(waveform["nmse_amplitude_db"], abs=1.0)
+    assert all(0.0 < record["gap_s"] < 0.5 for record in records(tmp_path, "plutos"))
+
+
 def test_free_clocks_are_followed_over_virtual_plutos(tmp_path):
     options = ["--set", "air.scenario=free", "--set", "radio.reference=free"]
     result = run(tmp_path, CONFIG.format(rounds=5, devices=3), *options)
@@ -114,6 +127,7 @@ def test_free_clocks_are_followed_over_virtual_plutos(tmp_path):
     [
         ({"radio": {"uris": ["ip:a", "ip:b"]}}, "radio.uris names 2 radios, 5 are needed"),
         ({"radio": {"uris": ["ip:a"] * 5}}, "names a radio twice"),
+        ({"radio": {"trigger": "external", "reference": "free"}}, 'needs radio.reference = "shared"'),
         ({"safety": {"allowed_bands_hz": [[3e6, 2e6]]}}, "safety.allowed_bands_hz takes pairs"),
     ],
 )
@@ -191,6 +205,20 @@ def test_a_run_whose_receiver_vanishes_says_so_in_every_round(lab):
     for index in (1, 2):
         assert bench.uris[3] in rounds.run(index, theta).record["failed"]
     assert time.monotonic() - began < 15.0
+
+
+def test_a_line_without_edges_is_said_with_what_to_check():
+    """Two radios that listen to a line which nobody pulls."""
+    air = StreamAirConfig(impairments=scenario("bench"), receiver=2)
+    with VirtualBench(3, air, model=PlutoModel(tdd=True), patience_s=30.0, first_host=first_host()) as bench:
+        uris = [bench.uris[2], *bench.uris[:2]]
+        radio = TINY["radio"] | {"uris": uris, "trigger": "external"}
+        experiment = build(TINY | {"fleet": {"devices": 2, "held_out": 1}, "radio": radio})
+        with open_bench(prepare(Arm("", experiment))) as opened:
+            record = opened.rounds.run(0, opened.rounds.initial_parameters()).record
+    assert re.search(
+        r"no sounding preamble within 0.2 s of arming; see that the trigger line", record["failed"]
+    )
 
 
 def test_devices_that_miss_a_round_keep_their_update(lab):
