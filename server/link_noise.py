@@ -24,7 +24,13 @@ def element_noise_variance(experiment: Experiment) -> float:
 
 
 def mean_snr_db(experiment: Experiment) -> float | None:
-    """Mean received power of a device that uses all its power, over the noise, per resource element; None if exact."""
+    """Mean received power of a device that uses all its power, over the noise, per resource element.
+
+    None without noise, and over radios, which do not know it before they have heard each other.
+    """
+    link = experiment.link
+    if link.backend == "pluto" and (experiment.radio.uris or link.noise == "figure"):
+        return None
     noise_variance = element_noise_variance(experiment)
     if noise_variance == 0.0:
         return None

@@ -168,6 +168,7 @@ def summarise(
         "channel_uses": total("channel_uses"),
         "overhead_uses": total("overhead_uses"),
         "airtime_s": total("airtime_s"),
+        "gap_s": total("gap_s") / len(done) if done else None,
         "transmit_energy": total("transmit_energy"),
     }
 

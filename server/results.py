@@ -73,6 +73,7 @@ def results_table(arms: Sequence[ArmRun]) -> Html:
     add("channel uses", lambda arm: _count(arm.numbers().get("channel_uses")))
     add("overhead uses", lambda arm: _count(arm.numbers().get("overhead_uses")))
     add("airtime", lambda arm: _quantity(arm.numbers().get("airtime_s"), "s"))
+    add("sounding to payload", lambda arm: _quantity(arm.numbers().get("gap_s"), "s"))
     add("transmit energy", lambda arm: _count(arm.numbers().get("transmit_energy")))
     add("wall time", lambda arm: _duration(arm.numbers().get("wall_s")))
     return table(head, rows)

@@ -197,26 +197,45 @@ class Rounds:
         self, payload: _Payload, updates: Sequence[Parameters], record: Record
     ) -> NDArray[np.floating]:
         """updates: memory + change of every active device, where they are disclosed."""
-        plan, sounding, sent, reception = payload
+        plan, sent, reception = payload.plan, payload.sent, payload.reception
         amplitudes = {d: reply.amplitudes for d, reply in sent.items() if reply.amplitudes is not None}
-        if self.truth is None or len(amplitudes) < len(sent) or not updates:
+        if len(amplitudes) < len(sent) or not updates:
             return self._finite(self.scheme.decode(reception, plan))
+        record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
+        mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
+        if self.truth is None:
+            estimate = self._finite(self.scheme.decode(reception, plan))
+        else:
+            estimate = self._judge_air(
+                payload, amplitudes, mean_sent, mean_vector(updates), self.truth, record
+            )
+        record["nmse"] = relative_error(estimate, mean_sent)
+        record["nmse_full"] = relative_error(estimate, mean_vector(updates))
+        return estimate
+
+    def _judge_air(
+        self,
+        payload: _Payload,
+        amplitudes: Mapping[int, NDArray[np.complexfloating]],
+        mean_sent: NDArray[np.floating],
+        mean_update: NDArray[np.floating],
+        truth: Truth,
+        record: Record,
+    ) -> NDArray[np.floating]:
+        """The estimate, judged against what would have been decoded without noise, with perfect phases."""
+        plan, sounding, _, reception = payload
         unturned = unturn(plan, amplitudes, sounding.channels)
-        perfect = perfect_superposition(plan, unturned, self.truth)
+        perfect = perfect_superposition(plan, unturned, truth)
         received = [reception, Reception(perfect, 0.0), Reception(even_superposition(plan, unturned), 0.0)]
         with ThreadPoolExecutor(2, "decode") as pool:  # the first is the round's; the others only judge it
             decoding = [pool.submit(self.scheme.decode, each, plan) for each in received]
-            disturbances = self.truth.disturbances(plan, unturned, sounding, reception)
+            disturbances = truth.disturbances(plan, unturned, sounding, reception)
             estimate, reference, even = (each.result() for each in decoding)
-        mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
-        estimates = Estimates(mean_vector(updates), mean_sent, even, reference, self._finite(estimate))
-        record["nmse"] = relative_error(estimate, mean_sent)
-        record["nmse_full"] = relative_error(estimate, estimates.update)
+        estimates = Estimates(mean_update, mean_sent, even, reference, self._finite(estimate))
         record["nmse_air"] = relative_error(estimate, reference)
         record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
         if disturbances is not None:
             record["error_budget"] = error_budget(estimates, disturbances)
-        record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
         return estimate
 
     def _finite(self, estimate: NDArray[np.floating]) -> NDArray[np.floating]:

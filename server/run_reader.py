@@ -68,6 +68,8 @@ class ArmRun:
         so_far |= {f"{key}_db": mean_db([record.get(key) for record in done]) for key in ERRORS}
         so_far["error_budget_db"] = budget_db(done)
         so_far |= {key: math.fsum(record.get(key, 0) for record in done) for key in TOTALS if done}
+        gaps_s = [record["gap_s"] for record in done if "gap_s" in record]
+        so_far["gap_s"] = math.fsum(gaps_s) / len(gaps_s) if gaps_s else None
         so_far |= {"rounds": len(self.rounds), "failed_rounds": len(self.rounds) - len(done)}
         return so_far | ({} if self.wall_s is None else {"wall_s": self.wall_s})
 

@@ -246,3 +246,11 @@ def test_phases_are_recorded_in_the_order_of_the_devices_that_got_through():
     assert record["common_phase_rad"] == [0.3, 0.4]
     assert record["residual_phase_rad"] == [[0.0, -0.0], [0.02, -0.02], [0.03, -0.03]]
     assert "common_phase_rad" not in make_rounds().run(0, ZERO).record  # nothing turns without a waveform
+
+
+def test_without_the_truth_of_the_air_the_estimate_is_judged_all_the_same():
+    known, unknown = make_rounds(), replace(make_rounds(), truth=None)
+    judged, judged_less = known.run(0, ZERO).record, unknown.run(0, ZERO).record
+    for key in ("nmse", "nmse_full", "transmit_energy"):
+        assert judged_less[key] == judged[key]
+    assert judged.keys() - judged_less.keys() == {"nmse_air", "nmse_amplitude", "error_budget"}
