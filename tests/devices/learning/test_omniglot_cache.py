@@ -8,7 +8,14 @@ import pytest
 
 from devices.learning.datasets import DataError
 from devices.learning.omniglot import load_omniglot
-from devices.learning.omniglot_cache import ARCHIVES, BASE_URL, default_cache, fetch_archives
+from devices.learning.omniglot_cache import (
+    ARCHIVES,
+    BASE_URL,
+    SMALL_ARCHIVES,
+    default_cache,
+    fetch_archives,
+    local_archives,
+)
 from tests.devices.learning.test_omniglot import entries, write_zip
 
 
@@ -107,5 +114,19 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 def test_an_archive_in_the_cache_needs_no_network(monkeypatch, tmp_path):
     fill(tmp_path)
+    monkeypatch.delenv("AIRMETA_DATA", raising=False)
     monkeypatch.setenv("AIRMETA_CACHE", str(tmp_path))
     assert load_omniglot([], [], base_url="http://127.0.0.1:9").test.num_classes == 2
+
+
+def test_archives_in_the_data_folder_come_first_and_the_full_ones_before_the_small(monkeypatch, tmp_path):
+    folder = tmp_path / "omniglot"
+    folder.mkdir()
+    monkeypatch.setenv("AIRMETA_DATA", str(tmp_path))
+    assert local_archives() is None
+    for names in (SMALL_ARCHIVES, ARCHIVES):
+        for name in names:
+            (folder / name).touch()
+        assert local_archives() == tuple(folder / name for name in names)
+    monkeypatch.delenv("AIRMETA_DATA")
+    assert local_archives() is None
