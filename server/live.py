@@ -47,10 +47,6 @@ class LiveSchedule(Schedule):
         """Samples within which a device that is asked to send is heard."""
         return self._samples(self.meeting_s)
 
-    def check(self, num_active: int, num_elements: int) -> None:
-        """ValueError unless the devices can sound at once and the frame has pilots for all."""
-        self.check_devices(num_active)
-
 
 class LiveUplink(RadioUplink):
     """receiver: of samples on a clock of its own; devices transmit on radios of theirs."""
