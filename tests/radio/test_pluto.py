@@ -425,13 +425,14 @@ def test_the_command_silences_radios_and_says_which_it_could_not(capsys):
 
 
 SENDER = """
-import faulthandler, sys, time
+import faulthandler, signal, sys, time
 import numpy as np
 from radio.interface import EpochError, LateError, RadioConfig
 from radio.pluto import open_pluto
 from radio.pluto_timeline import StreamShape
 from radio.safety import SafetyLimits
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
 faulthandler.dump_traceback_later(25.0)
 config = RadioConfig(sample_rate_hz=1e6, center_hz=915e6, tx_gain_db=-10.0)
 limits = SafetyLimits(allowed_bands_hz=((902e6, 928e6),), max_duty=1.0)
