@@ -26,7 +26,7 @@ from server.air_options import Pace
 from server.composition import Parts, open_air, open_bench, prepare
 from server.config import Arm, ConfigError
 from server.config_file import load_arms
-from server.console import print_air, print_findings, print_summaries, progress_of
+from server.console import print_air, print_findings, print_status, print_summaries, progress_of
 from server.doctor import IIOD_PORT, can_simulate, examine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -84,6 +84,17 @@ def report(
 
     with _refusing_bad_input(), _reporting_failure():
         out.print(write_report(folder), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run, or of one of its arms")],
+) -> None:
+    """Show a run from another terminal: round, last figures, devices and their state."""
+    from server.status import read_status
+
+    with _refusing_bad_input():
+        print_status(out, read_status(folder))
 
 
 @app.command()

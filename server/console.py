@@ -10,8 +10,16 @@ from rich.table import Table
 
 from radio.decibel import to_db
 from server.doctor import Finding
+from server.status import ArmStatus, seconds_left
 
 Record = dict[str, Any]
+STATE_COLOURS = {
+    "waiting": "cyan",
+    "running": "green",
+    "silent": "yellow",
+    "stopped": "red",
+    "complete": "green",
+}
 COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
 
@@ -33,10 +41,9 @@ def progress_of(console: Console, name: str, num_rounds: int) -> Iterator[Callab
         task = progress.add_task(name, total=num_rounds, latest="")
 
         def on_round(record: Record) -> None:
-            if record.get("nmse_air"):
-                latest["nmse"] = (
-                    f"NMSE {to_db(record['nmse']):.1f} dB, air {to_db(record['nmse_air']):.1f} dB"
-                )
+            errors = {"NMSE": record.get("nmse"), "air": record.get("nmse_air")}
+            if shown_errors := [f"{name} {to_db(error):.1f} dB" for name, error in errors.items() if error]:
+                latest["nmse"] = ", ".join(shown_errors)
             if "accuracy_after" in record:
                 latest["accuracy"] = f"accuracy {record['accuracy_after']:.3f}"
             shown = "  ".join(text for text in latest.values() if text)
@@ -82,6 +89,51 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     console.print(table, highlight=False)
 
 
+def print_status(console: Console, statuses: Sequence[ArmStatus]) -> None:
+    """One row an arm, then one row a device of the arm that runs, or ran last."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("arm", "state", "rounds", "failed", "latest", "left", "accuracy", "NMSE", "NMSE air"):
+        table.add_column(heading, justify="left" if heading in ("arm", "state") else "right", no_wrap=True)
+    for status in statuses:
+        accuracy, left_s = status.latest.get("accuracy"), seconds_left(status)
+        table.add_row(
+            status.name,
+            f"[{STATE_COLOURS[status.state]}]{status.state}[/]",
+            f"{status.rounds}/{status.planned}",
+            str(status.failed),
+            "-" if status.quiet_s is None else f"{_span(status.quiet_s)} ago",
+            "-" if left_s is None else _span(left_s),
+            "-" if accuracy is None else f"{accuracy:.3f}",
+            _ratio(status.latest.get("nmse")),
+            _ratio(status.latest.get("nmse_air")),
+        )
+    console.print(table, highlight=False)
+    for status in statuses:
+        if status.last_failure:
+            console.print(
+                f"{status.name}: last failure in {status.last_failure}", highlight=False, markup=False
+            )
+    begun = [status for status in statuses if status.devices]
+    if begun:
+        _print_devices(console, begun[-1])
+
+
+def _print_devices(console: Console, status: ArmStatus) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("device", f"in round {status.rounds}", "sent in", "last sent in", ""):
+        table.add_column(heading, justify="right" if heading == "device" else "left")
+    for device in status.devices:
+        table.add_row(
+            str(device.device),
+            device.state,
+            f"{device.num_sent} rounds",
+            "-" if device.last_sent is None else f"round {device.last_sent + 1}",
+            device.reason,
+        )
+    console.print()
+    console.print(table, highlight=False, markup=False)
+
+
 def print_air(console: Console, uris: Sequence[str], facts: Mapping[str, str]) -> None:
     """One row a virtual radio, the one that receives first, then what is between them."""
     table = Table(box=None, pad_edge=False)
@@ -92,6 +144,16 @@ def print_air(console: Console, uris: Sequence[str], facts: Mapping[str, str]) -
     console.print(table, highlight=False)
     for name, fact in facts.items():
         console.print(f"{name}: {fact}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 7200.0 else f"{seconds / 3600.0:.1f} h"
+
+
+def _ratio(error: float | None) -> str:
+    return "-" if not error else _decibels(to_db(error))
 
 
 EXACT_DB = -150.0  # errors below this are those of floating point

@@ -93,6 +93,8 @@ def write_manifest(folder: Path, experiment: Experiment, threads: int, radios: l
         "threads": threads,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "host": platform.node(),
+        "pid": os.getpid(),
         "versions": {name: _version(name) for name in DISTRIBUTIONS} | {"gnuradio": gnuradio_version()},
         "commit": _commit(),
         "radios": radios,
