@@ -96,9 +96,10 @@ class RxPump:
                 left_s = until_s - time.monotonic()
                 if left_s <= 0.0:
                     self._wanted = self.ring.end
+                    missing = min(start + num_samples - self.ring.end, num_samples)
                     raise TimeoutError(
-                        f"{timeline.name}: {start + num_samples - self.ring.end} of {num_samples} samples from {at} "
-                        f"have not come within {deadline_s:g} s"
+                        f"{timeline.name}: {missing} of {num_samples} samples from {at} have not come within "
+                        f"{deadline_s:.3g} s"
                     )
                 timeline.changed.wait(left_s)
 

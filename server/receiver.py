@@ -30,7 +30,9 @@ from server.clocks import Clocks
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 MARGIN = 32  # samples on either side of a preamble that its estimate needs
 TURN_FALSE_ALARM = 1e-7  # per sample
-DEADLINE_S = 10.0  # after the last sample
+DEADLINE_S = 30.0
+"""Of wall time for samples to come, on top of the time that they take. Real ones come within a second; a simulated air
+between many radios takes several seconds of computing for one of its own on a busy machine."""
 
 
 def window_lead(ofdm: OfdmConfig) -> int:

@@ -78,7 +78,7 @@ class Rounds:
             estimate = self._decode_and_judge(payload, updates, record)
             delivered = payload.plan.devices
             return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
-        except (RoundFailed, SyncError, RadioError) as error:
+        except (RoundFailed, SyncError, RadioError, TimeoutError) as error:
             record["failed"] = str(error)
             return Outcome(theta, record, None)
         finally:

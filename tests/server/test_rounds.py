@@ -254,3 +254,17 @@ def test_without_the_truth_of_the_air_the_estimate_is_judged_all_the_same():
     for key in ("nmse", "nmse_full", "transmit_energy"):
         assert judged_less[key] == judged[key]
     assert judged.keys() - judged_less.keys() == {"nmse_air", "nmse_amplitude", "error_budget"}
+
+
+def test_samples_that_do_not_come_fail_the_round_and_not_the_run():
+    class Dead:
+        def __init__(self, uplink):
+            self.slot, self.payload_index = uplink.slot, uplink.payload_index
+
+        def sound(self, slot, sent):
+            raise TimeoutError("ip:radio: 5 of 5 samples have not come within 30 s")
+
+    rounds = make_rounds()
+    outcome = replace(rounds, uplink=Dead(rounds.uplink)).run(0, ZERO)
+    assert outcome.record["failed"] == "ip:radio: 5 of 5 samples have not come within 30 s"
+    np.testing.assert_array_equal(outcome.theta, ZERO)
