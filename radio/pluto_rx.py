@@ -11,9 +11,6 @@ from radio.pluto_link import Frames, Link
 from radio.pluto_timeline import StreamShape, Timeline
 from radio.pluto_tx import end_thread
 
-UNASKED = 1.01
-"""Nobody waits: blocks are taken at this many times the sample rate. More than any crystal is off, so that a real
-board's blocks are taken as they come."""
 MAX_SETTLING = 20  # attempts to find a stretch without a hole
 
 
@@ -57,7 +54,7 @@ class RxPump:
 
     The pace. A real board must be read without a pause, or its kernel blocks overflow; a virtual one in virtual time
     lets time pass as fast as it is read, and holds time while its blocks are full. One rule is right for both: with
-    nobody waiting for samples to come, read no faster than `UNASKED` times the sample rate by the wall clock; with
+    nobody waiting for samples to come, read no faster than `idle_pace` times the sample rate by the wall clock; with
     somebody waiting, as fast as they come. A real board never reaches the limit. A virtual one keeps to the wall clock
     at most while a burst is being prepared, and so `now()` plus a lead that is good on a real board is good on it; it
     runs ahead when somebody waits in `receive`. So schedule first, receive then.
@@ -69,7 +66,7 @@ class RxPump:
         self._link, self._timeline = link, timeline
         self._block_len = shape.block_len(sample_rate_hz)
         self._num_blocks = shape.rx_blocks
-        self._pacer = Pacer(UNASKED * sample_rate_hz, self._num_blocks * self._block_len)
+        self._pacer = Pacer(shape.idle_pace * sample_rate_hz, self._num_blocks * self._block_len)
         self.ring = Ring(round(shape.ring_s * sample_rate_hz), 2 * link.num_channels, first)
         self._wanted = first  # count that somebody waits for
         self._stopping = False

@@ -21,6 +21,10 @@ class StreamShape:
         `now()` and `transmit()`. More than all receive blocks last: once a wait in `receive` is over, virtual time
         runs freely until they are full.
     ring_s: how far back `receive` reaches.
+
+    idle_pace: times the sample rate, at most, at which blocks are taken while nobody waits for samples to come. More
+        than any crystal is off, so that a real board's are taken as they come; where time is virtual and nobody else
+        uses it, less leaves the processor to others.
     """
 
     block_s: float = 0.01
@@ -28,12 +32,14 @@ class StreamShape:
     rx_blocks: int = 8
     lead_s: float = 0.1
     ring_s: float = 2.0
+    idle_pace: float = 1.01
 
     def __post_init__(self) -> None:
         for name, (low, high) in {
             "block_s": (1e-4, 0.5),
             "lead_s": (0.0, 10.0),
             "ring_s": (1.0, 60.0),
+            "idle_pace": (1e-3, 2.0),
         }.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {getattr(self, name):g}")

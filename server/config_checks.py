@@ -1,6 +1,7 @@
 """What no single key of a configuration can say: rules between keys and between tables."""
 
 from radio.air_config import MAX_START_OFFSET_SAMPLES
+from radio.pluto_timeline import StreamShape
 from server.air_checks import check_air
 from server.config import ConfigError, Experiment
 
@@ -50,6 +51,13 @@ def _check_plutos(experiment: Experiment) -> None:
         raise ConfigError(
             'radio.trigger = "external" needs radio.reference = "shared": an edge starts clocks together, and only one '
             'reference keeps them so from edge to edge; set it, or radio.trigger = "none"'
+        )
+    waiting_s = StreamShape().rx_blocks * radio.block_s
+    if radio.lead_s < waiting_s:
+        raise ConfigError(
+            f"radio.lead_s = {radio.lead_s:g} is shorter than the {StreamShape().rx_blocks} receive blocks of "
+            f"radio.block_s = {radio.block_s:g} that may wait meanwhile; raise radio.lead_s to {waiting_s:g}, or lower "
+            "radio.block_s"
         )
     if radio.uris:
         if len(radio.uris) != num_radios:

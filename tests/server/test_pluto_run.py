@@ -44,7 +44,7 @@ gap_s = 0.05
 [radio]
 preset = "1M"
 block_s = 0.004
-lead_s = 0.02
+lead_s = 0.04
 
 [safety]
 allowed_bands_hz = [[902e6, 928e6]]
@@ -127,6 +127,7 @@ def test_free_clocks_are_followed_over_virtual_plutos(tmp_path):
     [
         ({"radio": {"uris": ["ip:a", "ip:b"]}}, "radio.uris names 2 radios, 5 are needed"),
         ({"radio": {"uris": ["ip:a"] * 5}}, "names a radio twice"),
+        ({"radio": {"block_s": 0.02}}, "radio.lead_s = 0.1 is shorter than the 8 receive blocks"),
         ({"radio": {"trigger": "external", "reference": "free"}}, 'needs radio.reference = "shared"'),
         ({"safety": {"allowed_bands_hz": [[3e6, 2e6]]}}, "safety.allowed_bands_hz takes pairs"),
     ],
