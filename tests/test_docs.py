@@ -73,7 +73,7 @@ def test_a_documented_command_runs(document, command, workplace, request):
         cwd=workplace, capture_output=True, text=True, timeout=240, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, f"{document}: {command}\n{done.stdout}{done.stderr}"
-    assert "failed" not in done.stdout
+    assert words[1] != "run" or "failed" not in done.stdout
 
 
 def documented_defaults():
