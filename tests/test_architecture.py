@@ -49,14 +49,22 @@ def test_rooms_import_only_what_lies_below_them(room):
         assert not forbidden, f"{path.relative_to(ROOT)} may not import {sorted(forbidden)}"
 
 
-def test_of_devices_the_server_knows_messages_and_proxy_only():
+def test_of_devices_the_server_knows_messages_proxy_and_wire_only():
     for path in sources("server"):
         for module in imported_modules(path):
             if module.startswith("devices."):
-                assert module.split(".")[1] in {"messages", "proxy"}, f"{path.name} imports {module}"
+                assert module.split(".")[1] in {"messages", "proxy", "wire"}, f"{path.name} imports {module}"
     for name in ("messages", "proxy"):
         tops = {module.split(".")[0] for module in imported_modules(ROOT / "devices" / f"{name}.py")}
         assert "torch" not in tops
+
+
+def test_what_travels_knows_of_devices_only_the_messages():
+    for path in (ROOT / "devices" / "wire").rglob("*.py"):
+        for module in imported_modules(path):
+            tops = module.split(".")
+            assert tops[0] not in {"torch", "server", "calibration"}, f"{path.name} imports {module}"
+            assert tops[0] != "devices" or tops[1] in {"messages", "wire"}, f"{path.name} imports {module}"
 
 
 def test_learning_imports_nothing_of_ours():
@@ -72,7 +80,7 @@ def test_learning_imports_nothing_of_ours():
 def test_every_import_at_the_top_is_in_the_standard_library_or_declared():
     declared = {
         "numpy", "scipy", "msgspec", "typer", "rich", "matplotlib", "PIL", "safetensors", "torch", "gnuradio",
-        "adi", "iio",
+        "adi", "iio", "zmq",
     }  # fmt: skip
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):

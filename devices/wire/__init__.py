@@ -1,0 +1,1 @@
+"""What travels between server and device processes, and how; knows neither. May import devices.messages and radio."""

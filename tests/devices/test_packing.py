@@ -1,0 +1,112 @@
+"""Messages come out of their frames as they went in; frames that are no message do nothing but say so."""
+
+import contextlib
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices import messages
+from devices.wire.packing import MAX_ARRAYS, ArrayHead, Parcel, WireError, pack, unpack
+from tests.devices.any_message import ANY_MESSAGE, KINDS, bits
+
+THETA = np.arange(4, dtype=np.float32)
+TRAIN = messages.Train(3, THETA, 0.5, 0.25)
+
+
+@given(ANY_MESSAGE)
+def test_every_message_keeps_its_bits(message):
+    parcel, frames = pack(message)
+    travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(parcel), type=Parcel)
+    assert bits(unpack(travelled, [bytes(frame) for frame in frames])) == bits(message)
+
+
+def test_the_strategies_know_every_message():
+    assert {kind.__name__ for kind in KINDS} >= {
+        "Train",
+        "Sound",
+        "Prepare",
+        "Transmit",
+        "Sent",
+        "Memory",
+        "Failed",
+    }
+
+
+def test_an_array_is_a_little_endian_frame():
+    parcel, frames = pack(messages.Memory(np.array([1.0, -2.0], dtype=">f4")))
+    assert parcel.arrays == (ArrayHead("<f4", (2,)),)
+    assert [bytes(frame).hex() for frame in frames] == [
+        "0000803f000000c0"
+    ]  # IEEE 754, least significant byte first
+
+
+def test_what_comes_out_belongs_to_nobody_else():
+    parcel, frames = pack(TRAIN)
+    received = unpack(parcel, frames)
+    received.theta[:] = 7.0
+    np.testing.assert_array_equal(THETA, [0, 1, 2, 3])
+
+
+def changed(message=TRAIN, **fields):
+    parcel, frames = pack(message)
+    return msgspec.structs.replace(parcel, **fields), [bytes(frame) for frame in frames]
+
+
+HEAD = ArrayHead("<f4", (4,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "Launch"}, "unknown kind of message 'Launch'; known: Acknowledge, "),
+        ({"kind": "Sound"}, "unknown kind of message 'Sound'"),
+        ({"arrays": ()}, "0 arrays announced, 1 came"),
+        ({"arrays": (ArrayHead("<f4", (5,)),)}, "an array of shape (5,) takes 20 bytes, 16 came"),
+        ({"arrays": (ArrayHead("<f4", (2**40, 2**40)),)}, f"takes {2**82} bytes, 16 came"),
+        ({"arrays": (ArrayHead("<f4", (-4,)),)}, "an array of shape (-4,); at most 2 dimensions"),
+        ({"arrays": (ArrayHead("<f4", (1, 1, 1, 4)),)}, "at most 2 dimensions"),
+        ({"arrays": (ArrayHead("|O8", (2,)),)}, "arrays of '|O8'; known: <f4, <f8, <c8, <c16"),
+        ({"arrays": (ArrayHead("<c8", (2,)),)}, "an array of complex64 where float32 is due"),
+        ({"kind": "Memory"}, "values"),
+        ({"kind": "Done"}, "Done: 1 arrays, of which the body names 0"),
+        ({"body": msgspec.Raw(b"\xc1")}, "Train: "),
+    ],
+)  # fmt: skip
+def test_frames_that_are_no_message_are_refused(fields, message):
+    with pytest.raises(WireError) as refusal:
+        unpack(*changed(**fields))
+    assert message in str(refusal.value)
+
+
+def test_places_of_arrays_are_checked():
+    parcel, frames = pack(messages.Trained(1.0, THETA))
+    for place in (1, -1, True, "0"):
+        body = msgspec.msgpack.encode({"update_norm2": 1.0, "update": place})
+        with pytest.raises(WireError):
+            unpack(Parcel("Trained", msgspec.Raw(body), parcel.arrays), frames)
+    twice = msgspec.msgpack.encode({"emitted": [[0, 5], [0, 6]]})
+    with pytest.raises(WireError, match="used twice"):
+        unpack(Parcel("Sent", msgspec.Raw(twice), (ArrayHead("<c8", (2,)),)), [bytes(16)])
+
+
+def test_more_arrays_than_allowed_are_refused():
+    heads = (HEAD,) * (MAX_ARRAYS + 1)
+    with pytest.raises(WireError, match=f"{MAX_ARRAYS} are allowed"):
+        unpack(Parcel("Done", msgspec.Raw(b"\x80"), heads), [bytes(16)] * len(heads))
+
+
+def test_what_cannot_travel_is_named():
+    with pytest.raises(WireError, match="arrays of int64 do not travel"):
+        pack(messages.Memory(np.arange(3)))
+
+
+@given(
+    st.binary(max_size=60), st.sampled_from(["Train", "Sent", "Sound.SoundingSlot"]), st.binary(max_size=16)
+)
+def test_random_bodies_are_refused_or_are_messages(body, kind, frame):
+    heads = (ArrayHead("<f4", (len(frame) // 4,)),)
+    with contextlib.suppress(WireError):
+        unpack(Parcel(kind, msgspec.Raw(body), heads), [frame])
