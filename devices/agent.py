@@ -35,13 +35,15 @@ from radio.uplink import Plan, Scheme, Slot
 
 @dataclass
 class _Round:
-    """A round in hand: this round's own change, what is to be sent (memory + change), and what was."""
+    """A round in hand: this round's own change, what is to be sent (memory + change), and the memory to come: `kept`
+    if nothing is delivered, `left` if what was sent is."""
 
     index: int
     delta: NDArray[np.float32]
     update: NDArray[np.float32]
+    kept: NDArray[np.float32]
     channel: ChannelState | None = None
-    sent: NDArray[np.floating] | None = None
+    left: NDArray[np.float32] | None = None
 
 
 class Data(NamedTuple):
@@ -89,7 +91,7 @@ class Agent:
             case messages.Save():
                 return messages.Memory(self.memory)
             case messages.Memory(values):
-                self.memory = values.copy()
+                self.memory, self._round = values.copy(), None
                 return messages.Done()
 
     def _train(self, request: messages.Train) -> Reply:
@@ -114,8 +116,10 @@ class Agent:
                 f"{request.inner_rate:g}; lower learning.outer_rate or learning.inner_rate"
             )
         update = combine(self.memory, delta)
-        self._round = _Round(request.round, delta, update)
-        return messages.Trained(float(np.dot(update, update)), update)
+        kept = remember(self.settings.memory, update, delta, None)
+        self._round = _Round(request.round, delta, update, kept)
+        norm2 = float(np.dot(update, update))
+        return messages.Trained(norm2, update, None if self.settings.memory == "long" else kept)
 
     def _sounding(self, slot: Slot) -> tuple[Burst, ...]:
         if self.settings.waveform is None:
@@ -141,7 +145,7 @@ class Agent:
 
     def _transmit(self, plan: Plan) -> Reply:
         current = self._current(plan.round)
-        amplitudes, current.sent = self._encode(plan)
+        amplitudes, sent = self._encode(plan)
         if self.settings.waveform is None:
             emitted = Burst(np.asarray(amplitudes), 0)
         else:
@@ -150,13 +154,13 @@ class Agent:
             channel = self._channel(current)
             emitted = modulate_frame(amplitudes, channel, plan.start_index, level, ofdm, place)
             check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
-        return messages.Sent((emitted,), amplitudes, current.sent)
+        current.left = remember(self.settings.memory, current.update, current.delta, sent)
+        return messages.Sent((emitted,), amplitudes, sent, current.left)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:
             current, self._round = self._round, None
-            sent = current.sent if delivered else None
-            self.memory = remember(self.settings.memory, current.update, current.delta, sent)
+            self.memory = current.left if delivered and current.left is not None else current.kept
         return messages.Done()
 
     def _probe(self, request: messages.Probe) -> Reply:

@@ -99,10 +99,12 @@ class Train:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The update (memory + change) is ready: its squared norm, and itself for judging the round."""
+    """The update (memory + change) is ready: its squared norm, and itself for judging the round. kept: the memory after
+    the round if nothing of it is delivered, None for the update itself."""
 
     update_norm2: float
     update: NDArray[np.floating] | None = None
+    kept: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,13 @@ class Transmit:
 @dataclass(frozen=True, eq=False)
 class Sent:
     """What was put on the air (bursts, or amplitudes at index 0 where no waveform is involved, or nothing where the
-    device has a radio), and for judging the round: amplitudes, and what they stand for."""
+    device has a radio), and for judging the round: amplitudes, and what they stand for. left: the memory after the
+    round if that is delivered."""
 
     emitted: tuple[Burst, ...]
     amplitudes: NDArray[np.complexfloating] | None = None
     sent: NDArray[np.floating] | None = None
+    left: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

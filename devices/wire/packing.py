@@ -90,7 +90,8 @@ def unpack(parcel: Parcel, frames: Sequence[Buffer]) -> Request | Reply:
         used.add(place)
         head, (scalar,) = parcel.arrays[place], typing.get_args(typing.get_args(wanted)[1])
         dtype = DTYPES[head.dtype]
-        if not np.issubdtype(dtype, scalar):
+        family = np.complexfloating if issubclass(scalar, np.complexfloating) else np.floating
+        if not np.issubdtype(dtype, family):  # precision is the sender's: bits are kept
             raise WireError(f"{parcel.kind}: an array of {dtype} where {scalar.__name__} is due")
         values = np.empty(head.shape, dtype.newbyteorder("="))
         values[...] = np.frombuffer(frames[place], dtype).reshape(head.shape)

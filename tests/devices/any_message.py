@@ -18,9 +18,9 @@ NUMERATIONS = st.builds(
     OfdmConfig, fft_len=st.sampled_from([64, 128]), prefix_len=st.integers(0, 64), num_active=st.just(48)
 )
 DTYPES = {
-    np.float32: ["<f4", ">f4"],
+    np.float32: ["<f4", ">f4", "<f8"],
     np.floating: ["<f4", "<f8", ">f8"],
-    np.complex64: ["<c8"],
+    np.complex64: ["<c8", "<c16"],
     np.complex128: ["<c16", ">c16"],
     np.complexfloating: ["<c8", "<c16"],
 }

@@ -49,7 +49,8 @@ class QuadraticDevice:
                 return messages.Prepared(float(np.mean(np.abs(amplitudes) ** 2)))
             case messages.Transmit():
                 amplitudes, self.sent = self.scheme.encode(self.update, self.channel, request.plan)
-                return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent)
+                left = remember("long", self.update, self.delta, self.sent)
+                return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent, left)
             case messages.Acknowledge():
                 self.delivered.append(request.delivered)
                 sent = self.sent if request.delivered else None
@@ -58,7 +59,8 @@ class QuadraticDevice:
             case messages.Evaluate():
                 loss = float(np.mean((request.theta - self.target) ** 2))
                 scores = tuple(loss + task for task in request.tasks)
-                return messages.Scores(scores, scores, scores, scores)
+                accuracies = tuple(1.0 / (1.0 + score) for score in scores)
+                return messages.Scores(scores, scores, accuracies, accuracies)
             case messages.Probe():
                 return messages.Probed((request.theta - self.target).astype(np.float32), 0.5)
             case messages.Save():
