@@ -18,6 +18,7 @@ from devices.wire.envelope import (
     MAX_FRAME_BYTES,
     Ask,
     Beat,
+    Facts,
     Hello,
     Leave,
     Pulse,
@@ -43,7 +44,7 @@ class Hosted(Protocol):
     """Devices that are there: their handlers, what their radios say of themselves, and their end."""
 
     handlers: dict[int, Handler]
-    radios: tuple[dict[str, str | int | float | None], ...]
+    radios: tuple[Facts, ...]
 
     def close(self) -> None: ...
 

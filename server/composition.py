@@ -6,13 +6,17 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devices.messages import DeviceSettings
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.messages import DeviceSettings, Initial, Initialise
 from devices.on_air import OnAir, OnEdge
-from devices.proxy import Handler, LocalProxy, guarded
+from devices.proxy import DeviceProxy, Handler, LocalProxy, guarded
+from devices.wire.envelope import Pulse, RadioSetup
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.frame import element_level
@@ -30,6 +34,8 @@ from server.air_options import Pace
 from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
+from server.fleet import Fleet, FleetError, Terms
+from server.launch import Remote, device_processes, seats_of
 from server.link_noise import element_noise_variance
 from server.live import LiveSchedule, LiveUplink
 from server.receiver import RadioUplink
@@ -37,6 +43,7 @@ from server.rounds import Rounds
 from server.triggered import EdgeSchedule, TriggeredUplink
 
 if TYPE_CHECKING:
+    from devices.agent import Agent
     from radio.pluto import PlutoRadio
     from sim_backend.virtual_bench import VirtualBench
 
@@ -49,20 +56,31 @@ PATIENCE_S = 30.0
 
 
 class Parts(NamedTuple):
-    """What an arm needs beside its radios. num_elements: of a payload."""
+    """What an arm needs beside its radios. dimension: of the model; where devices are processes of their own it is
+    None, as only they know, and there are no handlers."""
 
     arm: Arm
+    settings: DeviceSettings
     handlers: Mapping[int, Handler]
     scheme: Scheme
     schedule: Schedule
-    num_elements: int
+    dimension: int | None
+
+    def num_elements(self, dimension: int) -> int:
+        """Resource elements of a payload. ValueError for more than a round carries."""
+        experiment = self.arm.experiment
+        num_elements = self.scheme.num_elements(dimension, experiment.update.measurements)
+        if experiment.link.backend == "waveform":
+            self.schedule.check(experiment.num_active, num_elements)
+        return num_elements
 
 
 class Bench(NamedTuple):
-    """An arm with everything plugged in. radios: what the manifest says of them."""
+    """An arm with everything plugged in. radios: what the manifest says of them; hosts: and of device processes."""
 
     rounds: Rounds
     radios: list[dict[str, Any]]
+    hosts: dict[str, Any] | None = None
 
 
 class Link(NamedTuple):
@@ -78,15 +96,11 @@ class Link(NamedTuple):
     radio_of: Mapping[int, Radio]
 
 
-def prepare(arm: Arm) -> Parts:
-    """Devices and scheme of an arm. ValueError for anything that cannot work, before work starts."""
-    try:
-        from devices.agent import build_agents
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{error.name} is not installed, and devices need it; pip install 'airmeta[learning]'"
-        ) from error
+def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
+    """Devices and scheme of an arm. remote: devices are processes of their own, and nothing here needs torch.
 
+    ValueError for anything that cannot work, before work starts.
+    """
     experiment = arm.experiment
     link = experiment.link
     if link.backend == "waveform" and (reason := why_no_gnuradio()):
@@ -95,21 +109,19 @@ def prepare(arm: Arm) -> Parts:
             'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
         )
     ofdm = experiment.ofdm()
-    agents = build_agents(
-        DeviceSettings(
-            seed=experiment.run.seed,
-            task=experiment.task,
-            model=experiment.model,
-            learning=experiment.learning,
-            scheme=link.scheme,
-            memory=experiment.update.memory,
-            devices=experiment.fleet.devices,
-            held_out=experiment.fleet.held_out,
-            classes_per_device=experiment.fleet.classes_per_device,
-            waveform=(ofdm, element_level(link.backoff_db, ofdm)) if link.backend in ON_AIR else None,
-        )
+    settings = DeviceSettings(
+        seed=experiment.run.seed,
+        task=experiment.task,
+        model=experiment.model,
+        learning=experiment.learning,
+        scheme=link.scheme,
+        memory=experiment.update.memory,
+        devices=experiment.fleet.devices,
+        held_out=experiment.fleet.held_out,
+        classes_per_device=experiment.fleet.classes_per_device,
+        waveform=(ofdm, element_level(link.backoff_db, ofdm)) if link.backend in ON_AIR else None,
     )
-    scheme = load_scheme(link.scheme)
+    agents = _build_agents(settings) if remote is None else {}
     schedule = Schedule(
         ofdm=ofdm,
         round_s=link.round_s,
@@ -118,42 +130,69 @@ def prepare(arm: Arm) -> Parts:
         crystal_ppm=experiment.radio.crystal_ppm,
         num_devices=experiment.fleet.devices,
     )
-    num_elements = scheme.num_elements(agents[0].model.num_parameters, experiment.update.measurements)
-    if link.backend == "waveform":
-        schedule.check(experiment.num_active, num_elements)
-    elif link.backend == "pluto":
+    dimension = agents[0].model.num_parameters if agents else None
+    handlers = {device: agent.handle for device, agent in agents.items()}
+    parts = Parts(arm, settings, handlers, load_scheme(link.scheme), schedule, dimension)
+    if dimension is not None:
+        parts.num_elements(dimension)
+    if link.backend == "pluto":
         schedule.check_devices(experiment.num_active)
         check_safety(experiment)
+        check_uris(experiment, remote)
         if not experiment.radio.uris:
             _air_plan(experiment)
-    handlers = {device: agent.handle for device, agent in agents.items()}
-    return Parts(arm, handlers, scheme, schedule, num_elements)
+    return parts
+
+
+def _build_agents(settings: DeviceSettings) -> "dict[int, Agent]":
+    try:
+        from devices.agent import build_agents
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed, and devices need it; pip install 'airmeta[learning]'"
+        ) from error
+    return build_agents(settings)
 
 
 @contextmanager
-def open_bench(parts: Parts) -> Iterator[Bench]:
-    """Radios on, and off again whatever happens. RadioError if one cannot be had."""
+def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
+    """Radios on, and off again whatever happens. RadioError if one cannot be had, FleetError if devices do not come."""
+    experiment = parts.arm.experiment
+    with ExitStack() as opened:
+        over_plutos = experiment.link.backend == "pluto"
+        air = None
+        if over_plutos and not experiment.radio.uris:
+            air = opened.enter_context(_virtual_bench(experiment))
+        uris = (receiver_first(air.uris) if air else experiment.radio.uris) if over_plutos else ()
+        proxy: DeviceProxy
+        hosts, dimension = None, parts.dimension
+        if remote is not None:  # before the receiver, which would move the time of a virtual air as fast as it can
+            proxy = opened.enter_context(open_fleet(parts, remote, uris[1:]))
+            dimension, hosts = len(initial_parameters(proxy)), proxy.hosts()
+        assert dimension is not None
+        if over_plutos:
+            own_uris = uris if remote is None else uris[:1]
+            link = _open_plutos(experiment, parts.schedule, opened, own_uris, air)
+        else:
+            link = open_simulated(experiment, parts.schedule, parts.num_elements(dimension))
+            opened.callback(link.uplink.close)
+        if remote is None:
+            proxy = _local_proxy(parts, link)
+            opened.callback(proxy.close)
+        rounds = Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth)
+        yield Bench(rounds, link.radios, hosts)
+
+
+def _local_proxy(parts: Parts, link: Link) -> LocalProxy:
     from devices.agent import one_torch_thread
 
     experiment = parts.arm.experiment
-    with ExitStack() as opened:
-        if experiment.link.backend == "pluto":
-            link = _open_plutos(experiment, parts.schedule, opened)
-        else:
-            link = open_simulated(experiment, parts.schedule, parts.num_elements)
-            opened.callback(link.uplink.close)
-        on_air = OnEdge if experiment.radio.trigger == "external" else OnAir
-        handlers = {
-            device: guarded(
-                on_air(handle, link.radio_of[device]) if device in link.radio_of else handle, device
-            )
-            for device, handle in parts.handlers.items()
-        }
-        proxy = LocalProxy(handlers, num_workers(experiment), one_torch_thread)
-        opened.callback(proxy.close)
-        yield Bench(
-            Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth), link.radios
-        )
+    on_air = OnEdge if experiment.radio.trigger == "external" else OnAir
+    handlers = {
+        device: guarded(on_air(handle, link.radio_of[device]) if device in link.radio_of else handle, device)
+        for device, handle in parts.handlers.items()
+    }
+    return LocalProxy(handlers, num_workers(experiment), one_torch_thread)
 
 
 def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
@@ -206,23 +245,61 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
 
 
+# Devices that are processes of their own.
+
+
+@contextmanager
+def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iterator[Fleet]:
+    """Listen, start processes where this host is to have them, wait until all devices are there. FleetError."""
+    fleet_settings = parts.arm.experiment.fleet
+    terms = Terms(
+        settings=parts.settings,
+        pulse=Pulse(beat_s=fleet_settings.beat_s, lost_s=fleet_settings.lost_s),
+        reply_s=fleet_settings.reply_s,
+        return_s=fleet_settings.return_s,
+        radio=radio_setup(parts.arm.experiment) if parts.arm.experiment.link.backend == "pluto" else None,
+    )
+    with ExitStack() as opened:
+        fleet = Fleet(terms, remote.bind, remote.keys)
+        opened.callback(fleet.close)
+        remote.on_listening(fleet.url)
+        if remote.launches:
+            seats = seats_of(
+                parts.settings.devices, parts.settings.held_out, remote.devices_a_process, device_uris
+            )
+            look = opened.enter_context(device_processes(fleet.url, seats, remote.logs))
+            fleet.wait_for_all(fleet_settings.return_s, look)
+        else:
+            fleet.wait_for_all(fleet_settings.return_s)
+        opened.push(lambda kind, error, trace: fleet.close(over=kind is None and remote.is_last))
+        yield fleet
+
+
+def initial_parameters(proxy: DeviceProxy) -> NDArray[np.float32]:
+    """Of the model, which device processes know and the server does not. FleetError."""
+    (reply,) = proxy.ask({0: Initialise()}).values()
+    if not isinstance(reply, Initial):
+        raise FleetError(f"no initial parameters: {reply}")
+    return reply.theta
+
+
 # Plutos, real or virtual.
 
 
-def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) -> Link:
-    """One radio a device and one for the server; virtual ones on an air of this process where no URIs are given."""
+def _open_plutos(
+    experiment: Experiment,
+    schedule: Schedule,
+    opened: ExitStack,
+    uris: Sequence[str],
+    bench: "VirtualBench | None",
+) -> Link:
+    """uris: the receiver's, then those of devices in this process; bench: whose radios they are, if virtual."""
     from radio.pluto import open_pluto
 
     radio, limits = experiment.radio, experiment.safety
-    bench = None if radio.uris else opened.enter_context(_virtual_bench(experiment))
-    receiver_uri, *device_uris = radio.uris or receiver_first(bench.uris if bench else ())
-    config = RadioConfig(
-        sample_rate_hz=radio.sample_rate_hz,
-        center_hz=radio.center_hz,
-        tx_gain_db=radio.tx_gain_db,
-        rx_gain_db=radio.rx_gain_db,
-    )
-    shape = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s)
+    receiver_uri, *device_uris = uris
+    setup = radio_setup(experiment)
+    config, shape = setup.config, setup.shape
     if bench is not None:  # nobody else waits for that air's time
         shape = dataclasses.replace(shape, idle_pace=IDLE_PACE)
     silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
@@ -245,10 +322,23 @@ def _open_plutos(experiment: Experiment, schedule: Schedule, opened: ExitStack) 
     uplink = _uplink_over(experiment, schedule, receiver, shape, bench)
     statuses = [
         {"uri": uri, **dataclasses.asdict(each.status())}
-        for uri, each in zip((receiver_uri, *device_uris), (receiver, *transmitters.values()), strict=True)
+        for uri, each in zip(uris, (receiver, *transmitters.values()), strict=True)
     ]
     truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
     return Link(uplink, truth, None, statuses, transmitters)
+
+
+def radio_setup(experiment: Experiment) -> RadioSetup:
+    """How devices set their radios."""
+    radio = experiment.radio
+    config = RadioConfig(
+        sample_rate_hz=radio.sample_rate_hz,
+        center_hz=radio.center_hz,
+        tx_gain_db=radio.tx_gain_db,
+        rx_gain_db=radio.rx_gain_db,
+    )
+    shape = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s)
+    return RadioSetup(config=config, limits=experiment.safety, shape=shape, trigger=radio.trigger)
 
 
 def _uplink_over(
@@ -342,6 +432,22 @@ def _virtual_truth(experiment: Experiment, schedule: Schedule, bench: "VirtualBe
         receiver=experiment.fleet.devices,
         settings_of=bench.engine.settings,
     )
+
+
+def check_uris(experiment: Experiment, remote: Remote | None) -> None:
+    """Who opens which radios. ConfigError."""
+    found, needed = len(experiment.radio.uris), experiment.fleet.devices + 1
+    if remote is not None and not remote.launches:
+        if found != 1:
+            raise ConfigError(
+                f"radio.uris names {found} radios, and a server opens the receiver alone: device processes bring "
+                "theirs with --radio; list one, or use airmeta run --processes"
+            )
+    elif found not in (0, needed):
+        raise ConfigError(
+            f"radio.uris names {found} radios, {needed} are needed: the receiver and then one for each of "
+            f"fleet.devices = {needed - 1}; list that many, or none for virtual ones"
+        )
 
 
 def check_safety(experiment: Experiment) -> None:

@@ -37,13 +37,21 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSettings:
-    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count."""
+    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count.
+
+    Of device processes alone: beat_s, between signs of life; lost_s, without one, after which a process is given up for
+    the round; reply_s, for an answer; return_s, for lost ones where everybody is needed: at the start, and to
+    evaluate."""
 
     devices: Count = 10
     active: Annotated[int, Meta(ge=0)] = 0
     classes_per_device: Annotated[int, Meta(ge=2)] = 20
     held_out: Count = 4
     quorum: Count = 1
+    beat_s: Annotated[float, Meta(ge=0.01, le=60.0)] = 1.0
+    lost_s: Annotated[float, Meta(ge=0.05, le=600.0)] = 10.0
+    reply_s: Annotated[float, Meta(ge=0.1, le=86400.0)] = 300.0
+    return_s: Annotated[float, Meta(ge=0.0, le=86400.0)] = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,11 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(
             f"fleet.quorum = {fleet.quorum} exceeds the {experiment.num_active} active devices; lower fleet.quorum"
         )
+    if fleet.lost_s < 3.0 * fleet.beat_s:
+        raise ConfigError(
+            f"fleet.lost_s = {fleet.lost_s:g} is shorter than three beats of fleet.beat_s = {fleet.beat_s:g}; raise "
+            f"it to at least {3.0 * fleet.beat_s:g}, or lower fleet.beat_s"
+        )
     task = experiment.task
     if task.ways > fleet.classes_per_device:
         raise ConfigError(
@@ -60,7 +65,7 @@ def _check_plutos(experiment: Experiment) -> None:
             "radio.block_s"
         )
     if radio.uris:
-        if len(radio.uris) != num_radios:
+        if len(radio.uris) not in (1, num_radios):  # the receiver alone where device processes bring theirs
             raise ConfigError(
                 f"radio.uris names {len(radio.uris)} radios, {num_radios} are needed: the receiver and then one for "
                 f"each of fleet.devices = {num_radios - 1}; list that many, or none for virtual ones"

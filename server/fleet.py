@@ -115,12 +115,16 @@ class Fleet:
                 self._check()
         return {call.device: call.reply for call in calls if call.reply is not None}
 
-    def wait_for_all(self, deadline_s: float) -> None:
-        """Until a process has every device ready. FleetError, which names those missing, after the deadline."""
+    def wait_for_all(self, deadline_s: float, look: Callable[[], None] = lambda: None) -> None:
+        """Until a process has every device ready. look: raises where that cannot come about any more.
+
+        FleetError, which names those missing, after the deadline.
+        """
         until = self._now() + deadline_s
         with self._changed:
             while missing := self._roster.missing():
                 self._check()
+                look()
                 if self._now() > until:
                     reasons = "".join(f"; {name}: {reason}" for name, reason in self._unable.items())
                     raise FleetError(

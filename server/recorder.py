@@ -29,7 +29,11 @@ CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME = (
     "summary.json",
     "frame.npz",
 )
-DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "safetensors")
+NO_BITS = {  # settings that may change between a run and its continuation
+    ("run", "threads"),
+    *(("fleet", key) for key in ("beat_s", "lost_s", "reply_s", "return_s")),
+}
+DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "pyzmq", "safetensors")
 
 
 class RunFolderError(ValueError):
@@ -73,9 +77,7 @@ def _refuse_other_settings(config: Path, wanted: Record) -> None:
     for table in wanted:
         there, here = held.get(table, {}), wanted[table]
         for key in dict.fromkeys((*here, *there)):
-            if (table, key) != ("run", "threads") and there.get(key) != here.get(
-                key
-            ):  # threads change no bits
+            if (table, key) not in NO_BITS and there.get(key) != here.get(key):
                 values = [repr(values[key]) if key in values else "not given" for values in (there, here)]
                 differing.append(f"{table}.{key} is {values[0]} there, {values[1]} here")
     if differing:
@@ -85,8 +87,10 @@ def _refuse_other_settings(config: Path, wanted: Record) -> None:
         )
 
 
-def write_manifest(folder: Path, experiment: Experiment, threads: int, radios: list[Record]) -> None:
-    """What the run was made with."""
+def write_manifest(
+    folder: Path, experiment: Experiment, threads: int, radios: list[Record], hosts: Record | None = None
+) -> None:
+    """What the run was made with. hosts: device processes by name."""
     manifest = {
         "seed": experiment.run.seed,
         "snr_db": mean_snr_db(experiment),
@@ -98,7 +102,7 @@ def write_manifest(folder: Path, experiment: Experiment, threads: int, radios: l
         "versions": {name: _version(name) for name in DISTRIBUTIONS} | {"gnuradio": gnuradio_version()},
         "commit": _commit(),
         "radios": radios,
-    }
+    } | ({} if hosts is None else {"hosts": hosts})
     write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 

@@ -6,6 +6,7 @@ looked at. Both ways: who keeps quiet for `lost_s` is taken for lost, so beats f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,7 @@ PREFIX = MAGIC + VERSION.to_bytes(2, "little")
 MAX_HEAD_BYTES = 1 << 20
 MAX_FRAME_BYTES = 1 << 28  # 64 million parameters
 NO_ROUND = -1
+Facts = dict[str, str | int | float | None]
 MAX_COUNT = 10_000  # devices of a process
 
 
@@ -31,6 +33,7 @@ class RadioSetup:
     config: RadioConfig
     limits: SafetyLimits
     shape: StreamShape
+    trigger: Literal["none", "external"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class Ready(Envelope, frozen=True):
     """The devices that were asked for are there. radios: what each says of itself."""
 
     run: str
-    radios: tuple[dict[str, str | int | float | None], ...] = ()
+    radios: tuple[Facts, ...] = ()
 
 
 class Unable(Envelope, frozen=True):

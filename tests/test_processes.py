@@ -1,0 +1,194 @@
+"""`airmeta run --processes`: the bits of one process, and nothing left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from server.__main__ import app
+from server.checkpoint import read_checkpoint
+from tests.server.test_pluto_run import CONFIG as PLUTOS
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = """
+[run]
+rounds = 5
+test_tasks = 4
+progress_tasks = 2
+evaluate_every = 2
+checkpoint_every = 2
+[task]
+ways = 3
+shots = 2
+queries = 2
+[model]
+name = "mlp"
+width = 16
+[fleet]
+devices = 4
+active = 3
+held_out = 2
+[link]
+fading = "rayleigh"
+[air]
+start_offset_samples = 700
+tap_delays_samples = [0, 2]
+tap_powers_db = [0.0, -6.0]
+"""
+ARMS = """
+[[arm]]
+name = "symbol"
+link = { backend = "symbol" }
+[[arm]]
+name = "waveform"
+link = { backend = "waveform" }
+"""
+
+
+def airmeta(*words):
+    return [sys.executable, "-m", "server", *map(str, words)]
+
+
+def run_here(config, out, *words):
+    done = CliRunner().invoke(app, ["run", str(config), "--out", str(out), *map(str, words)])
+    assert done.exit_code == 0, done.output
+
+
+def run_in_processes(config, out, *words):
+    done = subprocess.run(
+        airmeta("run", config, "--out", out, "--processes", *words),
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def descendants(folder):
+    """Processes whose output goes to a run's folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            if str(folder) in os.readlink(link):
+                found.append(int(link.parts[2]))
+        except OSError:
+            continue
+    return found
+
+
+def test_processes_give_the_bits_of_one_process_on_symbols_and_on_a_waveform(tmp_path):
+    pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY + ARMS)
+    run_here(config, tmp_path / "here")
+    run_in_processes(config, tmp_path / "there", "--count", 2)
+    for arm in ("symbol", "waveform"):
+        here, there = (read_checkpoint(tmp_path / place / arm) for place in ("here", "there"))
+        assert here.round == there.round == 5
+        assert here.theta.tobytes() == there.theta.tobytes()
+        assert {d: m.tobytes() for d, m in here.memories.items()} == {
+            d: m.tobytes() for d, m in there.memories.items()
+        }
+        records = [(tmp_path / place / arm / "rounds.jsonl").read_text() for place in ("here", "there")]
+        assert records[0] == records[1]
+        hosts = json.loads((tmp_path / "there" / arm / "manifest.json").read_text())["hosts"]
+        assert {name: host["devices"] for name, host in hosts.items()} == {
+            "device-0": [0, 1], "device-2": [2, 3], "held-out": [4, 5],
+        }  # fmt: skip
+        assert all(host["torch"] for host in hosts.values())
+    assert descendants(tmp_path) == []
+
+
+def test_over_virtual_plutos_processes_lose_no_more_than_one_process_does(tmp_path):
+    config = tmp_path / "plutos.toml"
+    config.write_text(PLUTOS.format(rounds=6, devices=2))
+    run_here(config, tmp_path / "here")
+    run_in_processes(config, tmp_path / "there")
+    here, there = (
+        json.loads((tmp_path / place / "plutos" / "summary.json").read_text()) for place in ("here", "there")
+    )
+    assert there["failed_rounds"] == 0
+    assert there["nmse_air_db"] == pytest.approx(here["nmse_air_db"], abs=0.5)
+    manifest = json.loads((tmp_path / "there" / "plutos" / "manifest.json").read_text())
+    uris = [radio["uri"] for host in manifest["hosts"].values() for radio in host["radios"]]
+    assert len(uris) == 2
+    assert all(re.match(r"ip:127\.", uri) for uri in [*uris, manifest["radios"][0]["uri"]])
+    assert len({radio["serial"] for host in manifest["hosts"].values() for radio in host["radios"]}) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_leaves_no_process_behind(number, tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--set", "link.backend=symbol", "--set", "run.rounds=10000", "--count", 4)
+    with subprocess.Popen(
+        airmeta("run", config, "--out", tmp_path / "out", "--processes", *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        try:
+            deadline = time.monotonic() + 60
+            rounds = tmp_path / "out" / "rounds.jsonl"
+            while not (rounds.exists() and rounds.read_text().count("\n") > 3):
+                assert time.monotonic() < deadline
+                assert run.poll() is None, run.stderr.read()
+                time.sleep(0.05)
+            assert len(descendants(tmp_path)) == 2
+            run.send_signal(number)
+            _, complaint = run.communicate(timeout=20)
+        finally:
+            run.kill()
+    if number != signal.SIGKILL:
+        assert run.returncode == 1
+        assert complaint.splitlines()[-1].startswith("interrupted; continue from the last checkpoint")
+    deadline = time.monotonic() + 15  # of whoever is killed, the kernel closes the leash
+    while descendants(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not list((tmp_path / "out").rglob("*.new"))
+
+
+def refused(*words):
+    done = CliRunner().invoke(app, list(map(str, words)))
+    return done.exit_code, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "{config}", "--count", 2), "--count 2 has no effect without --processes"),
+        (("server", "{config}", "--bind", "tcp://0.0.0.0:0"), "--bind tcp://0.0.0.0:0 reaches beyond the loopback"),
+        (("server", "{config}", "--bind", "tcp://*:0"), "where only devices with keys may connect"),
+        (("server", "{config}", "--bind", "here"), "--bind here is not of the form tcp://ADDRESS:PORT"),
+        (("server", "{config}", "--resume"), "--resume needs --out DIR"),
+        (("server", "{config}", "--set", "link.backend=pluto", "--set", "link.fading=none",
+          "--set", "air.tap_delays_samples=[0]", "--set", "air.tap_powers_db=[0.0]",
+          "--set", "safety.allowed_bands_hz=[[902e6, 928e6]]"),
+         "radio.uris names 0 radios, and a server opens the receiver alone"),
+        (("device", "--server", "tcp://127.0.0.1:1", "--id", "a", "--count", 2, "--radio", "ip:b"),
+         "--count 2 with 1 radios"),
+        (("device", "--server", "tcp://127.0.0.1:1", "--id", "a", "--keys", "/nowhere"),
+         "/nowhere/a.key: No such file or directory; make it with airmeta keys /nowhere"),
+        (("keys", "{folder}", "a/b"), "a device cannot be called 'a/b'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(words, message, tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    code, complaint = refused(
+        *(str(word).format(config=config, folder=tmp_path / "keys") if "{" in str(word) else word for word in words)
+    )
+    assert (code, complaint.count("\n")) == (2, 1), complaint
+    assert message in complaint
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_url_that_is_none_is_refused():
+    code, complaint = refused("device", "--server", "nowhere", "--id", "a")
+    assert (code, complaint.count("\n")) == (1, 1)
+    assert "--server nowhere: " in complaint
