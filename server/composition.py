@@ -166,7 +166,9 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
         uris = (receiver_first(air.uris) if air else experiment.radio.uris) if over_plutos else ()
         proxy: DeviceProxy
         hosts, dimension = None, parts.dimension
-        if remote is not None:  # before the receiver, which would move the time of a virtual air as fast as it can
+        if (
+            remote is not None
+        ):  # before the receiver, which would move the time of a virtual air as fast as it can
             proxy = opened.enter_context(open_fleet(parts, remote, uris[1:]))
             dimension, hosts = len(initial_parameters(proxy)), proxy.hosts()
         assert dimension is not None

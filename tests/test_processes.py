@@ -181,7 +181,10 @@ def test_what_cannot_be_is_refused_in_one_line(words, message, tmp_path):
     config = tmp_path / "tiny.toml"
     config.write_text(TINY)
     code, complaint = refused(
-        *(str(word).format(config=config, folder=tmp_path / "keys") if "{" in str(word) else word for word in words)
+        *(
+            str(word).format(config=config, folder=tmp_path / "keys") if "{" in str(word) else word
+            for word in words
+        )
     )
     assert (code, complaint.count("\n")) == (2, 1), complaint
     assert message in complaint

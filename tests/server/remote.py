@@ -15,7 +15,7 @@ from radio.schemes.registry import load_scheme
 from server.fleet import Fleet, Terms
 from tests.server.fleet import DIMENSION, QuadraticDevice
 
-PULSE = Pulse(beat_s=0.05, lost_s=0.5)
+PULSE = Pulse(beat_s=0.05, lost_s=1.0)
 
 
 def settings(devices=2, held_out=1):
@@ -63,10 +63,10 @@ class Process:
 
 
 @contextmanager
-def open_fleet(devices=2, held_out=1, keys=None, reply_s=5.0, return_s=5.0, **changes):
+def open_fleet(devices=2, held_out=1, keys=None, reply_s=5.0, return_s=5.0, pulse=PULSE):
     """A `Fleet` at a port of the system's choosing."""
-    terms = Terms(settings=settings(devices, held_out), pulse=PULSE, reply_s=reply_s, return_s=return_s)
-    fleet = Fleet(terms, "tcp://127.0.0.1:0", keys, **changes)
+    terms = Terms(settings=settings(devices, held_out), pulse=pulse, reply_s=reply_s, return_s=return_s)
+    fleet = Fleet(terms, "tcp://127.0.0.1:0", keys)
     try:
         yield fleet
     finally:
