@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -122,7 +124,7 @@ def test_over_virtual_plutos_processes_lose_no_more_than_one_process_does(tmp_pa
     assert len({radio["serial"] for host in manifest["hosts"].values() for radio in host["radios"]}) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_no_process_behind(number, tmp_path):
     config = tmp_path / "tiny.toml"
     config.write_text(TINY)
@@ -132,12 +134,7 @@ def test_a_signal_leaves_no_process_behind(number, tmp_path):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as run:  # fmt: skip
         try:
-            deadline = time.monotonic() + 60
-            rounds = tmp_path / "out" / "rounds.jsonl"
-            while not (rounds.exists() and rounds.read_text().count("\n") > 3):
-                assert time.monotonic() < deadline
-                assert run.poll() is None, run.stderr.read()
-                time.sleep(0.05)
+            wait_for_rounds(tmp_path / "out", 4, run)
             assert len(descendants(tmp_path)) == 2
             run.send_signal(number)
             _, complaint = run.communicate(timeout=20)
@@ -151,6 +148,66 @@ def test_a_signal_leaves_no_process_behind(number, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not list((tmp_path / "out").rglob("*.new"))
+
+
+def wait_for_rounds(folder, count, process):
+    deadline = time.monotonic() + 60
+    rounds = folder / "rounds.jsonl"
+    while not (rounds.exists() and rounds.read_text().count("\n") >= count):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.returncode
+        time.sleep(0.02)
+
+
+def test_a_server_that_is_killed_is_resumed_with_the_fleet_that_comes_back_all_with_keys(tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--set", "link.backend=symbol", "--set", "run.rounds=12", "--set", "fleet.lost_s=3")
+    run_here(config, tmp_path / "here", *words)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    keys = tmp_path / "keys"
+    made = CliRunner().invoke(app, ["keys", str(keys), "left", "right"])
+    assert made.exit_code == 0, made.output
+    assert str(keys / "left.key") in made.output
+    with ExitStack() as running:
+
+        def start(*more):
+            with (tmp_path / "log").open("ab") as log:
+                process = subprocess.Popen(airmeta(*more), cwd=ROOT, stdout=log, stderr=log)
+            running.callback(process.wait)
+            running.callback(process.kill)
+            return process
+
+        serve = ("server", config, "--bind", url, "--keys", keys, "--out", tmp_path / "there", *words)
+        server = start(*serve)
+        devices = [
+            start("device", "--server", url, "--id", name, "--count", 3, "--keys", keys)
+            for name in ("left", "right")
+        ]
+        wait_for_rounds(tmp_path / "there", 3, server)
+        server.kill()
+        server.wait()
+        again = start(*serve, "--resume")
+        assert again.wait(60) == 0, (tmp_path / "log").read_text()
+        assert [device.wait(20) for device in devices] == [0, 0]  # they were told that all is over
+    here, there = (read_checkpoint(tmp_path / place) for place in ("here", "there"))
+    assert here.theta.tobytes() == there.theta.tobytes()
+    records = [(tmp_path / place / "rounds.jsonl").read_text() for place in ("here", "there")]
+    assert records[0] == records[1]
+
+
+def test_a_device_process_ends_with_a_signal_also_while_there_is_no_server(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        with subprocess.Popen(
+            airmeta("device", "--server", url, "--id", "a"), cwd=ROOT, stderr=subprocess.PIPE
+        ) as it:
+            probe.settimeout(30)
+            probe.accept()[0].close()
+            it.send_signal(signal.SIGINT)
+            _, complaint = it.communicate(timeout=20)
+    assert (it.returncode, complaint) == (0, b"")
 
 
 def refused(*words):
