@@ -29,6 +29,7 @@ MODULES = (  # module, distribution, what needs it, remedy
     ("scipy", "scipy", "everything", PIP_SETUP),
     ("msgspec", "msgspec", "everything", PIP_SETUP),
     ("safetensors", "safetensors", "everything", PIP_SETUP),
+    ("zmq", "pyzmq", "devices in processes of their own", PIP_SETUP),
     ("matplotlib", "matplotlib", "reports", PIP_SETUP),
     ("torch", "torch", "devices (a server runs without it)", PIP_SETUP),
     (

@@ -89,7 +89,8 @@ class Fleet:
         self._stale: set[int] = set()  # devices that may not remember what the ledger says
         self._restoring: dict[int, int] = {}  # number of the request that restores a device's memory
         self._number = 0
-        self._beaten_s = now()
+        self._beaten_s = self._looked_s = now()
+        self._is_due = False  # whether there may be something to send
         self._unable: dict[str, str] = {}
         self._radios: dict[str, tuple[dict[str, Any], ...]] = {}
         self._changed = threading.Condition()
@@ -167,6 +168,7 @@ class Fleet:
             call.reply = messages.Memory(self._ledger.memories[device])
         else:
             self._calls[device] = call
+            self._is_due = True
         return call
 
     # All below runs in the thread.
@@ -178,7 +180,8 @@ class Fleet:
                 with self._changed:
                     for letter in letters:
                         self._read(letter)
-                    self._look()
+                    if self._is_due or self._now() - self._looked_s >= LOOK_S:
+                        self._look()
                     self._changed.notify_all()
             for peer in self._roster.connected():
                 self._send(peer, self._ending)
@@ -210,7 +213,7 @@ class Fleet:
             case Ready(run, radios) if run == self.run:
                 if not peer.ready:
                     _log.info("%s is ready with devices %s", peer.name, ranges(peer.numbers))
-                peer.ready = True
+                peer.ready = self._is_due = True
                 self._unable.pop(peer.name, None)
                 self._radios[peer.name] = radios
             case Unable(run, reason) if run == self.run:
@@ -272,7 +275,8 @@ class Fleet:
 
     def _look(self) -> None:
         """What time brings: beats, the lost, requests that can go out, and those that have waited long enough."""
-        now = self._now()
+        now = self._looked_s = self._now()
+        self._is_due = False
         for peer in self._roster.newly_lost():
             lost_s = self._terms.pulse.lost_s
             _log.warning("%s is lost: silent for %g s; devices %s", peer.name, lost_s, ranges(peer.numbers))

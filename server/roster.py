@@ -45,6 +45,7 @@ class Roster:
         self._with_radios, self._pulse, self._now = with_radios, pulse, now
         self._peers: dict[str, Peer] = {}
         self._by_routing: dict[bytes, Peer] = {}
+        self._hosts: dict[int, Peer] = {}  # of devices whose process is not lost
 
     def admit(self, routing: bytes, hello: Hello) -> Peer:
         """A process that says hello, for the first time or again. Raises Rejected, Busy."""
@@ -54,9 +55,10 @@ class Roster:
             raise Busy(f"a process called {hello.name} is there already; give each --id a name of its own")
         numbers = self._numbers_for(hello, known)
         if known is not None:
-            self._by_routing.pop(known.routing, None)
+            self._let_go(known)
         peer = Peer(hello, routing, numbers, self._now())
         self._peers[hello.name] = self._by_routing[routing] = peer
+        self._hosts |= dict.fromkeys(numbers, peer)
         return peer
 
     def heard(self, routing: bytes) -> Peer | None:
@@ -70,7 +72,7 @@ class Roster:
     def give_up(self, peer: Peer) -> None:
         """It is lost until it says hello again."""
         peer.lost, peer.ready = True, False
-        self._by_routing.pop(peer.routing, None)
+        self._let_go(peer)
 
     def newly_lost(self) -> list[Peer]:
         """Those who have kept quiet for too long, from now on lost."""
@@ -82,7 +84,7 @@ class Roster:
 
     def host(self, device: int) -> Peer | None:
         """The process of a device, if it is not lost; it may not be ready yet."""
-        return next((peer for peer in self._by_routing.values() if device in peer.numbers), None)
+        return self._hosts.get(device)
 
     def connected(self) -> list[Peer]:
         """All who are not lost."""
@@ -92,6 +94,12 @@ class Roster:
         """Devices that no process has ready."""
         there = {number for peer in self._peers.values() if peer.ready for number in peer.numbers}
         return [number for number in range(self._num_all) if number not in there]
+
+    def _let_go(self, peer: Peer) -> None:
+        self._by_routing.pop(peer.routing, None)
+        for number in peer.numbers:
+            if self._hosts.get(number) is peer:
+                del self._hosts[number]
 
     def _numbers_for(self, hello: Hello, known: Peer | None) -> tuple[int, ...]:
         if not NAME.fullmatch(hello.name) or not 1 <= hello.count <= MAX_COUNT:

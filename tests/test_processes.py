@@ -210,6 +210,26 @@ def test_a_device_process_ends_with_a_signal_also_while_there_is_no_server(tmp_p
     assert (it.returncode, complaint) == (0, b"")
 
 
+def test_a_server_runs_without_torch_and_names_devices_that_do_not_come(tmp_path):
+    hidden = tmp_path / "hidden" / "torch"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ImportError('there is no torch here')")
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--bind", "tcp://127.0.0.1:0", "--set", "fleet.return_s=0.1", "--out", tmp_path / "out")
+    done = subprocess.run(
+        airmeta("server", config, "--set", "link.backend=symbol", *words),
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{hidden.parent}:{ROOT}"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert (
+        "error: devices 0 to 5 did not come within 0.1 s; start their processes with airmeta device"
+        in done.stderr
+    )
+    assert re.search(r"^listening at tcp://127.0.0.1:\d+$", done.stdout, re.MULTILINE)
+
+
 def refused(*words):
     done = CliRunner().invoke(app, list(map(str, words)))
     return done.exit_code, done.stderr
