@@ -259,6 +259,7 @@ def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iter
         pulse=Pulse(beat_s=fleet_settings.beat_s, lost_s=fleet_settings.lost_s),
         reply_s=fleet_settings.reply_s,
         return_s=fleet_settings.return_s,
+        quorum=fleet_settings.quorum,
         radio=radio_setup(parts.arm.experiment) if parts.arm.experiment.link.backend == "pluto" else None,
     )
     with ExitStack() as opened:
@@ -269,8 +270,9 @@ def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iter
             seats = seats_of(
                 parts.settings.devices, parts.settings.held_out, remote.devices_a_process, device_uris
             )
-            look = opened.enter_context(device_processes(fleet.url, seats, remote.logs))
-            fleet.wait_for_all(fleet_settings.return_s, look)
+            brood = opened.enter_context(device_processes(fleet.url, seats, remote.logs))
+            fleet.wait_for_all(fleet_settings.return_s, brood.look)
+            brood.keep()
         else:
             fleet.wait_for_all(fleet_settings.return_s)
         opened.push(lambda kind, error, trace: fleet.close(over=kind is None and remote.is_last))

@@ -48,13 +48,14 @@ class FleetError(RuntimeError):
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """What device processes are told, and how long they are waited for: reply_s for an answer, return_s for those who
-    are lost."""
+    are lost where all are needed, or where fewer than `quorum` are left."""
 
     settings: DeviceSettings
     pulse: Pulse
     reply_s: float
     return_s: float
     radio: RadioSetup | None = None
+    quorum: int = 1
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Fleet:
         """One reply a request; a device that is late, lost, or answers what cannot be gives Failed."""
         packed = {id(request): pack(request) for request in requests.values()}
         with self._changed:
-            self._check()
+            self._wait_for_quorum(requests)
             calls = [
                 self._begin(device, request, *packed[id(request)]) for device, request in requests.items()
             ]
@@ -150,6 +151,16 @@ class Fleet:
             self._ending = self._ending or Leave(over)
             self._wake()
         self._thread.join()
+
+    def _wait_for_quorum(self, requests: Mapping[int, Request]) -> None:
+        """A round that too few could take part in is not begun before return_s have passed."""
+        training = [device for device, request in requests.items() if isinstance(request, messages.Train)]
+        needed = min(self._terms.quorum, len(training))
+        until = self._now() + self._terms.return_s
+        while sum(self._roster.is_ready(device) for device in training) < needed and self._now() < until:
+            self._check()
+            self._changed.wait(LOOK_S)
+        self._check()
 
     def _check(self) -> None:
         if self._failure is not None:

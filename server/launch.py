@@ -1,15 +1,21 @@
-"""Device processes of a run on this host: started, watched while they come up, and ended with it."""
+"""Device processes of a run on this host: started, started again when one dies, and ended with the run."""
 
+import logging
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from server.fleet import FleetError
 
 END_S = 10.0  # for a process to end by itself, before it is killed
+LOOK_S = 0.2
+MAX_STARTS = 10  # of a process, after which something else is wrong
+_log = logging.getLogger(__name__)
 
 
 class Remote(NamedTuple):
@@ -48,56 +54,88 @@ def seats_of(num_devices: int, held_out: int, devices_a_process: int, uris: Sequ
 
 
 @contextmanager
-def device_processes(url: str, seats: Sequence[Seat], logs: Path) -> Iterator[Callable[[], None]]:
-    """A process a seat, its output in `logs`. Yields what raises FleetError if one has ended.
-
-    They hold on to a pipe of this process: whatever ends it ends them.
-    """
+def device_processes(url: str, seats: Sequence[Seat], logs: Path) -> "Iterator[Brood]":
+    """A process a seat, their output in `logs`, until the context ends; whatever ends this process ends them."""
     logs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as started:
-        running = {seat.name: started.enter_context(_process(url, seat, logs)) for seat in seats}
-        started.callback(_end, list(running.values()))
-
-        def look() -> None:
-            for name, process in running.items():
-                if (code := process.poll()) is not None:
-                    path = logs / f"{name}.log"
-                    said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [
-                        "nothing"
-                    ]
-                    raise FleetError(
-                        f"device process {name} ended with exit code {code}: {said[-1]}; see {path}"
-                    )
-
-        yield look
-
-
-@contextmanager
-def _process(url: str, seat: Seat, logs: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    words = ["device", "--server", url, "--id", seat.name, "--first", str(seat.first), "--leash"]
-    words += ["--count", str(seat.num_devices)] if not seat.uris else []
-    words += [word for uri in seat.uris for word in ("--radio", uri)]
-    with (logs / f"{seat.name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "server", *words],
-            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+    brood = Brood(url, logs)
     try:
-        yield process
+        for seat in seats:
+            brood.start(seat)
+        yield brood
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+        brood.end()
 
 
-def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
-    """All at once, then each in turn gets what is left of the time."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+class Brood:
+    """Processes hold on to a pipe of this one, which the kernel closes when it ends, however it does."""
+
+    def __init__(self, url: str, logs: Path) -> None:
+        self._url, self._logs = url, logs
+        self._running: dict[Seat, subprocess.Popen[bytes]] = {}
+        self._starts: dict[Seat, int] = {}
+        self._ending = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    def start(self, seat: Seat) -> None:
+        """One process, in a session of its own: Ctrl-C is for this process to pass on."""
+        words = ["device", "--server", self._url, "--id", seat.name, "--first", str(seat.first), "--leash"]
+        words += [word for uri in seat.uris for word in ("--radio", uri)] or [
+            "--count",
+            str(seat.num_devices),
+        ]
+        with self._log_of(seat).open("ab") as log:
+            self._running[seat] = subprocess.Popen(
+                [sys.executable, "-m", "server", *words],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._starts[seat] = self._starts.get(seat, 0) + 1
+
+    def look(self) -> None:
+        """FleetError if a process has ended, with the last that it said."""
+        for seat, process in self._running.items():
+            if (code := process.poll()) is not None:
+                said = self._log_of(seat).read_text("utf-8", "replace").strip().splitlines() or ["nothing"]
+                raise FleetError(
+                    f"device process {seat.name} ended with exit code {code}: {said[-1]}; see {self._log_of(seat)}"
+                )
+
+    def keep(self) -> None:
+        """From now on a process that dies is started again; it finds its devices' memories with the server."""
+        self._keeper = threading.Thread(target=self._keep, name="brood", daemon=True)
+        self._keeper.start()
+
+    def end(self) -> None:
+        """SIGTERM to all at once; END_S later SIGKILL to those who are still there."""
+        self._ending.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        for process in self._running.values():
+            process.terminate()
+        until = time.monotonic() + END_S
+        for process in self._running.values():
+            try:
+                process.wait(max(until - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+            _reap(process)
+
+    def _keep(self) -> None:
+        while not self._ending.wait(LOOK_S):
+            for seat, process in list(self._running.items()):
+                code = process.poll()
+                if code in (None, 0) or self._starts[seat] >= MAX_STARTS:  # 0: it was told to go
+                    continue
+                _log.warning(
+                    "device process %s ended with exit code %s and is started again", seat.name, code
+                )
+                _reap(process)
+                self.start(seat)
+
+    def _log_of(self, seat: Seat) -> Path:
+        return self._logs / f"{seat.name}.log"
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()

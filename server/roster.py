@@ -86,6 +86,11 @@ class Roster:
         """The process of a device, if it is not lost; it may not be ready yet."""
         return self._hosts.get(device)
 
+    def is_ready(self, device: int) -> bool:
+        """Whether it can be asked."""
+        peer = self._hosts.get(device)
+        return peer is not None and peer.ready
+
     def connected(self) -> list[Peer]:
         """All who are not lost."""
         return list(self._by_routing.values())

@@ -210,6 +210,45 @@ def test_a_device_process_ends_with_a_signal_also_while_there_is_no_server(tmp_p
     assert (it.returncode, complaint) == (0, b"")
 
 
+def test_device_processes_that_die_are_started_again_and_the_run_goes_on(tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--set", "link.backend=symbol", "--set", "run.rounds=40", "--count", 3)
+    words += ("--set", "run.evaluate_every=30", "--set", "fleet.quorum=1", "--set", "fleet.active=0")
+    with subprocess.Popen(
+        airmeta("run", config, "--out", tmp_path / "out", "--processes", *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        try:
+            wait_for_rounds(tmp_path / "out", 3, run)
+            before = descendants(tmp_path)
+            assert len(before) == 3
+            for victim in before[:2]:
+                os.kill(victim, signal.SIGKILL)
+            _, complaint = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == 0, complaint
+    assert complaint.count("ended with exit code -9 and is started again") == 2
+    assert descendants(tmp_path) == []
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rounds"] == 40
+
+
+def test_a_process_that_cannot_do_its_work_ends_the_run_with_its_words(tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--set", "link.backend=symbol", "--set", "task.shots=30", "--count", 4)
+    done = subprocess.run(
+        airmeta("run", config, "--out", tmp_path / "out", "--processes", *words),
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: device process ")
+    assert "shots + queries is 30 + 2" in last
+    assert descendants(tmp_path) == []
+
+
 def test_a_server_runs_without_torch_and_names_devices_that_do_not_come(tmp_path):
     hidden = tmp_path / "hidden" / "torch"
     hidden.mkdir(parents=True)

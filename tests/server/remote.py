@@ -63,9 +63,11 @@ class Process:
 
 
 @contextmanager
-def open_fleet(devices=2, held_out=1, keys=None, reply_s=5.0, return_s=5.0, pulse=PULSE):
+def open_fleet(devices=2, held_out=1, keys=None, reply_s=5.0, return_s=5.0, pulse=PULSE, quorum=1):
     """A `Fleet` at a port of the system's choosing."""
-    terms = Terms(settings=settings(devices, held_out), pulse=pulse, reply_s=reply_s, return_s=return_s)
+    terms = Terms(
+        settings=settings(devices, held_out), pulse=pulse, reply_s=reply_s, return_s=return_s, quorum=quorum
+    )
     fleet = Fleet(terms, "tcp://127.0.0.1:0", keys)
     try:
         yield fleet

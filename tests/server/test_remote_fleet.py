@@ -1,5 +1,8 @@
 """Devices over sockets: the same bits as in this process, every request ends, nothing is done twice."""
 
+import time
+from threading import Timer
+
 import numpy as np
 import pytest
 
@@ -66,6 +69,21 @@ def test_who_is_not_there_fails_at_once_in_a_round_and_is_waited_for_between_rou
         assert reply == Failed("device 0, train: its process is not there")
         (reply,) = fleet.ask({1: messages.Evaluate(THETA, (0,), 0.1)}).values()
         assert reply == Failed("device 1, evaluate: its process is not there")
+
+
+def test_a_round_waits_for_its_quorum():
+    with open_fleet(devices=3, quorum=2, return_s=20.0) as fleet:
+        staying, leaving = Process(fleet.url, "one", 1, first=0), Process(fleet.url, "two", 2, first=1)
+        Process(fleet.url, "judge")
+        fleet.wait_for_all(5.0)
+        leaving.stop()
+        back = Timer(0.3, lambda: Process(fleet.url, "two", 2, first=1))
+        begun = time.monotonic()
+        back.start()
+        replies = fleet.ask(dict.fromkeys((0, 1, 2), messages.Train(0, THETA, 0.1, 0.1)))
+        assert time.monotonic() - begun >= 0.3
+        assert [type(reply) for reply in replies.values()] == [messages.Trained] * 3
+        assert staying.error is None
 
 
 def test_a_device_comes_back_with_the_memory_that_the_server_decided():
