@@ -250,7 +250,7 @@ def test_bad_usage_is_exit_code_2():
     assert airmeta("fly").returncode == 2
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["doctor"], ["server"], ["device"], ["keys"]])
 def test_every_command_has_help(command):
     done = airmeta(*command, "--help")
     assert done.returncode == 0

@@ -147,7 +147,7 @@ def test_a_signal_leaves_no_process_behind(number, tmp_path):
     while descendants(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not list((tmp_path / "out").rglob("*.new"))
+    assert number == signal.SIGKILL or not list((tmp_path / "out").rglob("*.new"))
 
 
 def wait_for_rounds(folder, count, process):
@@ -213,8 +213,8 @@ def test_a_device_process_ends_with_a_signal_also_while_there_is_no_server(tmp_p
 def test_device_processes_that_die_are_started_again_and_the_run_goes_on(tmp_path):
     config = tmp_path / "tiny.toml"
     config.write_text(TINY)
-    words = ("--set", "link.backend=symbol", "--set", "run.rounds=40", "--count", 3)
-    words += ("--set", "run.evaluate_every=30", "--set", "fleet.quorum=1", "--set", "fleet.active=0")
+    words = ("--set", "link.backend=symbol", "--set", "run.rounds=24", "--count", 3)
+    words += ("--set", "run.evaluate_every=18", "--set", "fleet.quorum=1", "--set", "fleet.active=0")
     with subprocess.Popen(
         airmeta("run", config, "--out", tmp_path / "out", "--processes", *words),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -231,7 +231,7 @@ def test_device_processes_that_die_are_started_again_and_the_run_goes_on(tmp_pat
     assert run.returncode == 0, complaint
     assert complaint.count("ended with exit code -9 and is started again") == 2
     assert descendants(tmp_path) == []
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rounds"] == 40
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rounds"] == 24
 
 
 def test_a_process_that_cannot_do_its_work_ends_the_run_with_its_words(tmp_path):

@@ -51,6 +51,20 @@ def test_the_newer_replaces_the_older_and_leaves_nothing_beside_it(tmp_path):
     assert [path.name for path in checkpoint_path(tmp_path).parent.iterdir()] == ["state.safetensors"]
 
 
+@pytest.mark.parametrize("mishap", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_what_ends_a_writing_leaves_the_older_and_nothing_beside_it(mishap, tmp_path, monkeypatch):
+    write_checkpoint(tmp_path, make(1))
+
+    def fail(descriptor):
+        raise mishap
+
+    monkeypatch.setattr("server.checkpoint.os.fsync", fail)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        write_checkpoint(tmp_path, make(2))
+    assert read_checkpoint(tmp_path).round == 1
+    assert [path.name for path in checkpoint_path(tmp_path).parent.iterdir()] == ["state.safetensors"]
+
+
 def test_a_folder_without_one_has_none(tmp_path):
     assert read_checkpoint(tmp_path) is None
 
