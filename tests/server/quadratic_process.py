@@ -1,27 +1,35 @@
-"""A device process of a quadratic device: python -m tests.server.quadratic_process URL NAME FIRST [FAULT ...]
+"""A device process of a quadratic device: python -m tests.server.quadratic_process URL NAME FIRST KEYS [FAULT ...]
 
-A fault is KIND:REQUEST:ROUND, and befalls the process when that request has come and is not answered yet: `kill`, or
-`stop`, by SIGKILL or SIGSTOP to itself.
+KEYS is their folder, or - for none. A fault is KIND:REQUEST:ROUND, and befalls the process when that request has come
+and is not answered yet: `kill` or `stop`, by SIGKILL or SIGSTOP to itself, or `nap`.
 """
 
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 from devices.client import Client, Server
 from devices.proxy import guarded
 from devices.wire.envelope import Hello
+from devices.wire.keys import read_device_keys
 from radio.schemes.registry import load_scheme
 from server.reply_checks import round_of
 from tests.server.fleet import QuadraticDevice
 from tests.server.remote import targets
 
-SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+NAP_S = 1.0
+KINDS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "nap": lambda: time.sleep(NAP_S),
+}
 
 
-def main(url, name, first, *faults):
-    told = {f"{request}:{number}": SIGNALS[kind] for kind, request, number in (f.split(":") for f in faults)}
+def main(url, name, first, keys, *faults):
+    told = {f"{request}:{number}": KINDS[kind] for kind, request, number in (f.split(":") for f in faults)}
 
     def open_devices(welcome):
         everyone = targets(welcome.settings.devices + welcome.settings.held_out)
@@ -31,15 +39,14 @@ def main(url, name, first, *faults):
 
     def faulty(handle):
         def answer(request):
-            number = told.pop(f"{type(request).__name__}:{round_of(request)}", None)
-            if number is not None:
-                os.kill(os.getpid(), number)
+            told.pop(f"{type(request).__name__}:{round_of(request)}", lambda: None)()
             return handle(request)
 
         return guarded(answer, 0)
 
     hello = Hello(name, str(os.getpid()), 1, int(first))
-    Client(Server(url), hello, open_devices, lambda: False, num_workers=1).serve()
+    pair = None if keys == "-" else read_device_keys(Path(keys), name)
+    Client(Server(url, pair), hello, open_devices, lambda: False, num_workers=1).serve()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server of quadratic devices: python -m tests.server.quadratic_server FOLDER URL [REQUEST:ROUND:WHEN]
+"""A server of quadratic devices: python -m tests.server.quadratic_server FOLDER URL [REQUEST:ROUND:WHEN [KEYS QUORUM]]
 
 It runs, or continues, the arm in FOLDER, and kills itself `before` or `after` it has asked for that in that round.
 """
@@ -20,6 +20,11 @@ TABLES = {
 }
 
 
+def tables_for(quorum):
+    """With more than two for a quorum, all devices are active."""
+    return TABLES | {"fleet": TABLES["fleet"] | {"quorum": quorum, "active": 3 if quorum == 2 else 4}}
+
+
 class Doomed:
     """A proxy whose process does not survive a certain request."""
 
@@ -37,10 +42,11 @@ class Doomed:
         return replies
 
 
-def main(folder, url, doom=":"):
-    fleet = Fleet(Terms(settings=settings(4, 2), pulse=PULSE, reply_s=5.0, return_s=5.0), url, None)
-    fleet.wait_for_all(10.0)
-    rounds = make_rounds(fading="rayleigh", **TABLES)
+def main(folder, url, doom=":", keys=None, quorum="2"):
+    terms = Terms(settings=settings(4, 2), pulse=PULSE, reply_s=5.0, return_s=20.0, quorum=int(quorum))
+    fleet = Fleet(terms, url, None if keys is None else Path(keys))
+    fleet.wait_for_all(20.0)
+    rounds = make_rounds(fading="rayleigh", **tables_for(int(quorum)))
     object.__setattr__(rounds, "proxy", Doomed(fleet, doom))
     run_arm(Path(folder), rounds, lambda record: None)
     fleet.close(over=True)

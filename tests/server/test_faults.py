@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from devices.messages import Failed
-from server.checkpoint import read_checkpoint
 from server.experiment import run_arm
 from server.recorder import read_rounds
-from server.reply_checks import round_of
 from tests.server.fleet import make_rounds
+from tests.server.missing import Missing, assert_same_end
 from tests.server.quadratic_server import TABLES
 from tests.server.remote import Process, open_fleet
 
@@ -32,43 +30,16 @@ FAULTS = {  # round: what befalls the victim's process, and whether the round ha
     7: ("stop", "Transmit", True),
     8: ("stop", "Acknowledge", False),
 }
-PHASES = ("Train", "Sound", "Prepare", "Transmit")
+MISSED = {number: what for number, (_, what, is_out) in FAULTS.items() if is_out}
 FAULTY = {
     "run": {"rounds": 10, "test_tasks": 4, "progress_tasks": 2, "evaluate_every": 100, "checkpoint_every": 3},
     "fleet": {"devices": 3, "held_out": 1, "quorum": 2},
 }
 
 
-class Missing:
-    """A proxy of devices in this process, one of which fails from where a process of its own would be lost. What was
-    decided of its round it is told all the same: a process learns of that when it is back."""
-
-    def __init__(self, proxy):
-        self._proxy, self.close = proxy, proxy.close
-
-    def ask(self, requests):
-        return {device: self._reply(device, request) for device, request in requests.items()}
-
-    def _reply(self, device, request):
-        _, what, is_out = FAULTS.get(round_of(request), ("", "", False))
-        kind = type(request).__name__
-        if device == VICTIM and is_out and kind in PHASES and PHASES.index(kind) >= PHASES.index(what):
-            return Failed("not there")
-        return self._proxy.ask({device: request})[device]
-
-
-def assert_same_end(one, other):
-    one, other = read_checkpoint(one), read_checkpoint(other)
-    assert one.round == other.round
-    np.testing.assert_array_equal(one.theta, other.theta)
-    assert one.memories.keys() == other.memories.keys()
-    for device, memory in one.memories.items():
-        np.testing.assert_array_equal(memory, other.memories[device], err_msg=f"memory of device {device}")
-
-
 def test_a_device_that_is_killed_or_frozen_in_any_phase_is_left_out_and_loses_nothing(tmp_path):
     rounds = make_rounds(fading="rayleigh", **FAULTY)
-    object.__setattr__(rounds, "proxy", Missing(rounds.proxy))
+    object.__setattr__(rounds, "proxy", Missing(rounds.proxy, VICTIM, MISSED))
     run_arm(tmp_path / "here", rounds, lambda record: None)
 
     faults = [f"{kind}:{what}:{number}" for number, (kind, what, _) in FAULTS.items()]
@@ -82,6 +53,7 @@ def test_a_device_that_is_killed_or_frozen_in_any_phase_is_left_out_and_loses_no
             fleet.url,
             "victim",
             str(VICTIM),
+            "-",
             *faults,
         ]
         running.append(subprocess.Popen(words, cwd=ROOT))
@@ -124,7 +96,7 @@ def test_evaluation_waits_for_a_process_that_is_started_again(tmp_path):
     run_arm(tmp_path / "here", make_rounds(**FAULTY), lambda record: None)
     with open_fleet(devices=3, held_out=1) as fleet:
         Process(fleet.url, "training", 3, first=0)
-        words = [sys.executable, "-m", "tests.server.quadratic_process", fleet.url, "judge", "3"]
+        words = [sys.executable, "-m", "tests.server.quadratic_process", fleet.url, "judge", "3", "-"]
         judge = subprocess.Popen([*words, "kill:Evaluate:-1"], cwd=ROOT)  # at its first evaluation
         fleet.wait_for_all(10.0)
         remote = make_rounds(**FAULTY)
