@@ -26,6 +26,7 @@ class Use(IntEnum):
     RECEIVER = 15
     IMPULSES = 16
     CARRIER_PHASE = 17
+    ELEMENT_ORDER = 18
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

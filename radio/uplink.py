@@ -15,6 +15,7 @@ from radio.interface import Burst, Samples
 from radio.sounding import AcquisitionSlot, MeetingSlot, SoundingSlot
 
 Estimator = Literal["oamp", "iht", "adjoint"]
+Normalise = Literal["devices", "transmitters"]
 
 
 class SyncError(RuntimeError):
@@ -26,8 +27,10 @@ class Plan:
     """What a round's payload is; decided by the server, broadcast before anyone encodes.
 
     `scale` multiplies amplitudes (sqrt(rho)/eta in Air-meta-pFL); a draft plan has scale 1 and tells devices what
-    to measure the power of. `mean_gain` is E|h| of the channel's model. `start_index`: when the frame is to arrive, in
-    samples of the receiver's nominal clock.
+    to measure the power of. `mean_gain` is E|h| of the channel's model. `threshold`: |h|^2 below which a device that
+    inverts its channel leaves an element empty; `normalise`: whether the sum on an element is divided by the number of
+    devices, or of those that used it. `start_index`: when the frame is to arrive, in samples of the receiver's nominal
+    clock.
     """
 
     round: int
@@ -39,6 +42,8 @@ class Plan:
     estimator: Estimator = "oamp"
     scale: float = 1.0
     mean_gain: float = 1.0
+    threshold: float = 0.0
+    normalise: Normalise = "devices"
     start_index: int = 0
 
 
@@ -69,6 +74,7 @@ class Reception:
         from it there, in rad. turns: (num_symbols,) unit factors of the common phase, which is removed. Empty where no
         waveform is involved.
     delayed_samples: how much later than planned the payload began, where that is not the plan's to say.
+    channels: what the devices were told before they sent, which the server adds; nothing that the payload revealed.
     samples: the received frame from `start_index` of the receiver's clock, where a waveform is involved; kept for
         figures and for judging.
     """
@@ -82,6 +88,7 @@ class Reception:
     phase_residuals: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     turns: NDArray[np.complex64] = field(default_factory=lambda: np.zeros(0, np.complex64))
     delayed_samples: int = 0
+    channels: Mapping[int, ChannelState] = field(default_factory=dict)
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
     start_index: int = 0
 

@@ -10,7 +10,7 @@ from radio.air_config import AirConfig
 from radio.impairments import FadingLaw
 from radio.ofdm import OfdmConfig
 from radio.safety import SafetyLimits
-from radio.uplink import Estimator
+from radio.uplink import Estimator, Normalise
 
 Backend = Literal["ideal", "symbol", "waveform", "pluto"]
 ON_AIR: tuple[Backend, ...] = ("waveform", "pluto")  # where devices make samples
@@ -67,10 +67,16 @@ class UpdateSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSettings:
-    """The `link` table. noise: whether snr_db sets the receiver's noise, or the noise figure of the air's receiver."""
+    """The `link` table. noise: whether snr_db sets the receiver's noise, or the noise figure of the air's receiver.
+
+    Of scheme "inversion" alone: threshold, on |h|^2 over the mean power of the channels; power_rule, whether a device's
+    power is limited in every round or in the mean over fading; normalise, by whom the sum on an element is divided."""
 
     backend: Backend = "waveform"
     scheme: str = "phase"
+    threshold: Annotated[float, Meta(ge=0.0)] | Literal["optimal"] = "optimal"
+    power_rule: Literal["realised", "average"] = "realised"
+    normalise: Normalise = "devices"
     noise: Literal["snr", "figure"] = "snr"
     snr_db: Annotated[float, Meta(ge=-30.0, le=100.0)] = 20.0
     fading: FadingLaw = "none"

@@ -38,6 +38,8 @@ def check(experiment: Experiment) -> None:
         ofdm = experiment.ofdm()
     except ValueError as error:
         raise ConfigError(f"radio: {error}") from error
+    if link.power_rule == "average":
+        _check_average_power(experiment)
     if link.backend == "pluto":
         _check_plutos(experiment)
     if link.backend != "ideal" and not experiment.radio.uris:
@@ -48,6 +50,28 @@ def check(experiment: Experiment) -> None:
             f"link.gap_s = {link.gap_s:g} is shorter than the {search_s:.3g} s that the receiver needs to search "
             f"for the sounding slot; raise link.gap_s to at least {search_s:.3g}"
         )
+
+
+def _check_average_power(experiment: Experiment) -> None:
+    """A mean over fading is known where one law holds for every element."""
+    link, air = experiment.link, experiment.air
+    needed = (
+        (link.scheme == "inversion", f'link.scheme = "{link.scheme}"', 'link.scheme = "inversion"'),
+        (
+            link.backend in ("symbol", "waveform"),
+            f'link.backend = "{link.backend}"',
+            'link.backend = "symbol"',
+        ),
+        (link.fading == "rayleigh", f'link.fading = "{link.fading}"', 'link.fading = "rayleigh"'),
+        (air.tap_delays_samples == (0,), f"air.tap_delays_samples = {list(air.tap_delays_samples)}", "[0]"),
+        (link.threshold != 0.0, "link.threshold = 0, where that mean is infinite", "one above 0"),
+    )
+    for holds, found, remedy in needed:
+        if not holds:
+            raise ConfigError(
+                'link.power_rule = "average" limits the mean power over Rayleigh fading, which is not known with '
+                f'{found}; set {remedy}, or link.power_rule = "realised"'
+            )
 
 
 def _check_plutos(experiment: Experiment) -> None:

@@ -57,12 +57,18 @@ def perfect_superposition(
 
 
 def even_superposition(
-    plan: Plan, unturned: Mapping[int, NDArray[np.complexfloating]]
+    plan: Plan,
+    unturned: Mapping[int, NDArray[np.complexfloating]],
+    told: Mapping[int, ChannelState] | None = None,
 ) -> NDArray[np.complex128]:
-    """The perfect superposition if every gain were the mean one; (num_elements,)."""
+    """The perfect superposition if every gain were what the scheme counts with; (num_elements,).
+
+    That is the mean one, or, where a scheme undoes magnitudes, what each device was told.
+    """
     total = np.zeros(plan.num_elements, dtype=np.complex128)
     for device in plan.devices:
-        total += plan.mean_gain * unturned[device]
+        gains = plan.mean_gain if told is None else np.abs(told[device].over(plan.num_elements))
+        total += gains * unturned[device]
     return total
 
 

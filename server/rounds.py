@@ -14,8 +14,10 @@ from devices.messages import Reply, Request, Scores
 from devices.proxy import DeviceProxy
 from radio.decibel import to_db
 from radio.interface import RadioError
+from radio.schemes.registry import inverts
 from radio.seeds import Use, stream
 from radio.sounding import SoundingSlot
+from radio.truncation import is_used
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
 from server.config import Experiment
 from server.error_budget import Estimates, error_budget
@@ -27,6 +29,7 @@ from server.metrics import (
     summarise_scores,
     unturn,
 )
+from server.truncation_plan import fading_mean_powers, round_threshold
 
 Record = dict[str, Any]
 Parameters = NDArray[np.float32]
@@ -73,7 +76,7 @@ class Rounds:
         delivered: tuple[int, ...] = ()
         try:
             trained = self._train(index, theta, active, record)
-            payload = self._carry(index, theta, tuple(trained), record)
+            payload = self._carry(index, theta, trained, record)
             updates = [reply.update for reply in trained.values() if reply.update is not None]
             estimate = self._decode_and_judge(payload, updates, record)
             delivered = payload.plan.devices
@@ -147,15 +150,17 @@ class Rounds:
         record["inner_rate"], record["outer_rate"] = inner_rate, outer_rate
         return {d: reply for d, reply in replies.items() if isinstance(reply, messages.Trained)}
 
-    def _carry(self, index: int, theta: Parameters, trained: tuple[int, ...], record: Record) -> _Payload:
+    def _carry(
+        self, index: int, theta: Parameters, trained: Mapping[int, messages.Trained], record: Record
+    ) -> _Payload:
         self._need_quorum(trained, "could train", record)
-        sounding = self._sound(index, trained, record)
+        sounding = self._sound(index, tuple(trained), record)
         residuals = phase_residuals(sounding)
         limit_rad = self.experiment.link.max_residual_rad
         devices = tuple(device for device, residual_rad in residuals.items() if residual_rad <= limit_rad)
         record["sitting_out"] = [device for device in trained if device not in devices]
         self._need_quorum(devices, "were heard well enough", record)
-        update = self.experiment.update
+        update, link = self.experiment.update, self.experiment.link
         draft = Plan(
             round=index,
             seed=self.experiment.run.seed,
@@ -165,21 +170,32 @@ class Rounds:
             num_kept=max(1, round(update.keep * len(theta))),
             estimator=update.estimator,
             mean_gain=measured_mean_gain(sounding) if self.mean_gain is None else self.mean_gain,
+            threshold=self._threshold(sounding, devices),
+            normalise=link.normalise,
         )
         prepared = self._ask({d: messages.Prepare(draft, sounding.channels[d]) for d in devices}, record)
         self._need_quorum(prepared, "could prepare a payload", record)
         needs = {d: reply for d, reply in prepared.items() if isinstance(reply, messages.Prepared)}
-        scale, start_index = common_scale(list(needs.values())), self.uplink.payload_index(sounding)
-        plan = replace(draft, devices=tuple(needs), scale=scale, start_index=start_index)
+        draft = replace(draft, devices=tuple(needs))
+        mean_powers = fading_mean_powers(trained, draft) if link.power_rule == "average" else ()
+        scale = common_scale(list(needs.values()), mean_powers, draft.threshold)
+        plan = replace(draft, scale=scale, start_index=self.uplink.payload_index(sounding))
         replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
         self._need_quorum(replies, "could transmit", record)
         sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
         reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
+        reception = replace(reception, channels=sounding.channels)
         plan = replace(plan, devices=tuple(sent))  # those who really transmitted
         _record_link(record, plan, sounding, reception, sent)
         gap_samples = plan.start_index + reception.delayed_samples - sounding.end_index
         record["gap_s"] = gap_samples / self.experiment.radio.sample_rate_hz
         return _Payload(plan, sounding, sent, reception)
+
+    def _threshold(self, sounding: Sounding, devices: tuple[int, ...]) -> float:
+        if not inverts(self.scheme):
+            return 0.0
+        modelled = None if self.mean_gain is None else 1.0  # every model of a channel has E|h|^2 = 1
+        return round_threshold(self.experiment.link, sounding, devices, modelled)
 
     def _sound(self, index: int, devices: tuple[int, ...], record: Record) -> Sounding:
         """Slot after slot, until the channels are known of all devices that could be heard."""
@@ -226,12 +242,16 @@ class Rounds:
         plan, sounding, _, reception = payload
         unturned = unturn(plan, amplitudes, sounding.channels)
         perfect = perfect_superposition(plan, unturned, truth)
-        received = [reception, Reception(perfect, 0.0), Reception(even_superposition(plan, unturned), 0.0)]
+        even = even_superposition(plan, unturned, sounding.channels if inverts(self.scheme) else None)
+        received = [
+            reception,
+            *(replace(reception, amplitudes=each, noise_variance=0.0) for each in (perfect, even)),
+        ]
         with ThreadPoolExecutor(2, "decode") as pool:  # the first is the round's; the others only judge it
             decoding = [pool.submit(self.scheme.decode, each, plan) for each in received]
             disturbances = truth.disturbances(plan, unturned, sounding, reception)
-            estimate, reference, even = (each.result() for each in decoding)
-        estimates = Estimates(mean_update, mean_sent, even, reference, self._finite(estimate))
+            estimate, reference, unfaded = (each.result() for each in decoding)
+        estimates = Estimates(mean_update, mean_sent, unfaded, reference, self._finite(estimate))
         record["nmse_air"] = relative_error(estimate, reference)
         record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
         if disturbances is not None:
@@ -296,15 +316,23 @@ def measured_mean_gain(sounding: Sounding) -> float:
 PEAK_LIMIT = 0.99  # of full scale, for the payload; the rest is for rounding
 
 
-def common_scale(needs: Sequence[messages.Prepared]) -> float:
+def common_scale(
+    needs: Sequence[messages.Prepared], mean_powers: Sequence[float] = (), threshold: float = 0.0
+) -> float:
     """The largest scale at which no device's mean power per resource element exceeds 1, and no peak full scale.
 
     Step 5 of Air-meta-pFL, rho = eta^2 M min_i P_i / |u_i|^2, with a back-off agreed among all: turning everyone
-    down alike keeps the sum undistorted, where clipping one would not. Raises RoundFailed if all powers are 0.
+    down alike keeps the sum undistorted, where clipping one would not. mean_powers: of which instead the largest is
+    brought to 1, where a rule counts with other powers than this round's. threshold: of the plan, for the message.
+    Raises RoundFailed if all powers are 0.
     """
-    strongest = max(need.power for need in needs)
-    if not strongest > 0.0:
-        raise RoundFailed("every update is zero; nothing to transmit")
+    powers = [need.power for need in needs]
+    if not max(powers) > 0.0:
+        unless = (
+            f", or every channel's |h|^2 below {threshold:.3g}; lower link.threshold" if threshold else ""
+        )
+        raise RoundFailed(f"every update is zero{unless}; nothing to transmit")
+    strongest = max(mean_powers or powers)
     highest = max(need.peak for need in needs)
     by_power = 1.0 / math.sqrt(strongest)
     return min(by_power, PEAK_LIMIT / highest) if highest > 0.0 else by_power
@@ -315,13 +343,17 @@ def _record_link(
 ) -> None:
     record["devices"] = list(plan.devices)
     record["rho"] = (plan.scale * record["outer_rate"]) ** 2
+    if plan.threshold > 0.0:
+        record["threshold"] = plan.threshold
+        gains = [sounding.channels[device].over(plan.num_elements) for device in plan.devices]
+        record["used_share"] = [float(np.mean(is_used(each, plan.threshold))) for each in gains]
     record["snr_db"] = -to_db(reception.noise_variance) if reception.noise_variance > 0.0 else None
     record["quality"] = reception.quality
     record["channel_uses"] = plan.num_elements
     record["overhead_uses"] = sounding.overhead_elements + reception.overhead_elements
     record["airtime_s"] = sounding.airtime_s + reception.airtime_s
-    gains = {d: float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices}
-    record["gain_db"] = [to_db(gain) for gain in gains.values()]
+    powers = [float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices]
+    record["gain_db"] = [to_db(power) for power in powers]
     residuals = phase_residuals(sounding)
     record["phase_residual_rad"] = [residuals[d] for d in plan.devices]
     if reception.common_phase_rad:

@@ -51,14 +51,16 @@ def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
     finding = text[: match.start()].replace("`", "").replace(" | null", "")
     if isinstance(value, dict):
         return finding  # of a table as a whole: its message names the key
-    if choices := _choices(key, kind):
-        finding += f"; choose one of: {', '.join(choices)}"
+    finding += _choices(key, kind)
     return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see docs/configuration.md"
 
 
-def _choices(key: str, kind: Any) -> tuple[str, ...]:
-    """What a key of fixed words can be; empty for other keys."""
+def _choices(key: str, kind: Any) -> str:
+    """What a key of fixed words can be, as the end of a message; empty for other keys."""
     table, _, name = key.partition(".")
     kind = typing.get_type_hints(typing.get_type_hints(kind)[table]).get(name)
     kinds = (kind, *typing.get_args(kind))  # a key that may be absent is a union
-    return next((typing.get_args(words) for words in kinds if typing.get_origin(words) is Literal), ())
+    words = next((typing.get_args(words) for words in kinds if typing.get_origin(words) is Literal), ())
+    if not words:
+        return ""
+    return f"; choose {'a number or ' if float in kinds else ''}one of: {', '.join(words)}"

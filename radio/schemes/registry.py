@@ -3,10 +3,10 @@
 import pkgutil
 from typing import cast
 
-from radio.schemes import ideal, phase
+from radio.schemes import ideal, inversion, phase
 from radio.uplink import Scheme
 
-BUILT_IN = {"phase": phase, "ideal": ideal}
+BUILT_IN = {"phase": phase, "inversion": inversion, "ideal": ideal}
 NEEDED = ("num_elements", "encode", "decode")
 
 
@@ -32,3 +32,8 @@ def load_scheme(name: str) -> Scheme:
             f"link.scheme = {name!r} has no function {missing[0]!r}; a scheme needs {', '.join(NEEDED)}"
         )
     return cast(Scheme, found)
+
+
+def inverts(scheme: Scheme) -> bool:
+    """Whether devices undo the magnitudes of their channels too, which a scheme says by INVERTS = True."""
+    return bool(getattr(scheme, "INVERTS", False))

@@ -7,7 +7,7 @@ import pytest
 
 from radio.channel_state import ChannelState
 from radio.ofdm import OfdmConfig
-from radio.schemes import ideal, phase
+from radio.schemes import ideal, inversion, phase
 from radio.schemes.registry import load_scheme
 from radio.uplink import Plan, Reception
 
@@ -49,7 +49,7 @@ def test_over_a_perfect_channel_the_mean_of_what_was_sent_comes_back(scheme, upd
     assert np.linalg.norm(estimate - mean_sent) < 1e-3 * np.linalg.norm(mean_sent)
 
 
-@pytest.mark.parametrize("scheme", [phase, ideal])
+@pytest.mark.parametrize("scheme", [phase, inversion, ideal])
 def test_scale_multiplies_amplitudes_and_leaves_the_estimate(scheme, updates):
     small, large = (plan_for(scheme, (0, 1), scale=scale) for scale in (1.0, 3.0))
     channel = ChannelState(np.array([1.0 + 0j]))
@@ -100,7 +100,7 @@ def test_ideal_sends_everything(updates):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("morse", "'morse' is unknown; known: phase, ideal, or package.module:object"),
+        ("morse", "'morse' is unknown; known: phase, inversion, ideal, or package.module:object"),
         ("no.such:thing", "cannot be loaded: No module named 'no'"),
         ("radio.ofdm:OfdmConfig", "has no function 'num_elements'"),
     ],

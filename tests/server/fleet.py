@@ -40,7 +40,7 @@ class QuadraticDevice:
             case messages.Train():
                 self.delta = (request.outer_rate * (request.theta - self.target)).astype(np.float32)
                 self.update, self.sent = combine(self.memory, self.delta), None
-                return messages.Trained(1.0, self.update)
+                return messages.Trained(float(self.update @ self.update), self.update)
             case messages.Sound():
                 return messages.Sent(())
             case messages.Prepare():

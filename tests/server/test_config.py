@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_several_paths_are_a_list(tmp_path):
 
 def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
     text = 'task = {name = "omniglot", path = "a \\"b\\"\\\\c.zip"}\n'
+    text += 'link = {scheme = "inversion", threshold = 0.25}\n'
     text += "air = {tap_delays_samples = [0, 3], tap_powers_db = [0.0, -3.0]}\n"
     (arm,) = load_arms(write(tmp_path, text))
     (again,) = load_arms(write(tmp_path, to_toml(to_tables(arm.experiment))))
@@ -61,6 +63,16 @@ def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
         ("update.keep=1.5", r"update.keep = 1.5: expected float <= 1.0"),
         ("update.measurements=0.5", "update.measurements = 0.5: expected float < 0.5"),
         ("update.support=ours", "update.support = 'ours': .*choose one of: own"),
+        (
+            "link.threshold=-1",
+            "link.threshold = -1: expected float >= 0.0; choose a number or one of: optimal",
+        ),
+        ("link.threshold=best", "link.threshold = 'best': .*; choose a number or one of: optimal"),
+        ("link.power_rule=mean", "link.power_rule = 'mean': .*; choose one of: realised, average"),
+        (
+            "link.power_rule=average",
+            'not known with link.scheme = "phase"; set link.scheme = "inversion", or link',
+        ),
         ("link.backend=telepathy", "link.backend = 'telepathy': .*choose one of: ideal, symbol, waveform"),
         ("fleet.active=11", "fleet.active = 11 exceeds fleet.devices = 10; lower it to at most 10"),
         ("fleet.quorum=11", "fleet.quorum = 11 exceeds the 10 active devices"),
@@ -120,6 +132,26 @@ def test_a_scenario_has_its_own_fading_and_paths():
         with pytest.raises(ConfigError, match="which has its own"):
             build(tables)
     build({"air": {"scenario": "harsh"}, "radio": {"reference": "free"}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backend": "ideal"}, 'link.backend = "ideal"; set link.backend = "symbol"'),
+        ({"fading": "none"}, 'link.fading = "none"; set link.fading = "rayleigh"'),
+        (
+            {"threshold": 0.0},
+            "link.threshold = 0, where that mean is infinite; set one above 0, or link.power_rule",
+        ),
+    ],
+)
+def test_a_mean_power_over_fading_needs_fading_that_is_known(changes, message):
+    link = {"scheme": "inversion", "fading": "rayleigh", "power_rule": "average", "threshold": 1}
+    assert build({"link": link}).link.threshold == 1.0
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build({"link": link | changes})
+    with pytest.raises(ConfigError, match=re.escape("air.tap_delays_samples = [0, 2]; set [0], or")):
+        build({"link": link, "air": {"tap_delays_samples": [0, 2], "tap_powers_db": [0.0, -3.0]}})
 
 
 def test_build_leaves_the_tables_it_is_given_alone():

@@ -101,6 +101,23 @@ def test_virtual_plutos_lose_no_more_than_the_waveform_does_over_the_same_channe
     assert all(re.match(r"ip:127\.", radio["uri"]) for radio in manifest["radios"])
 
 
+def test_inverted_channels_add_up_alike_over_symbols_waveform_and_plutos(tmp_path):
+    text = CONFIG.format(rounds=4, devices=4) + WAVEFORM + WAVEFORM.replace("waveform", "symbol")
+    settings = ("link.scheme=inversion", "link.threshold=0.3")
+    result = run(tmp_path, text, *(word for setting in settings for word in ("--set", setting)))
+    assert result.exit_code == 0, result.output
+    arms = ("symbol", "waveform", "plutos")
+    found = [json.loads((tmp_path / "run" / arm / "summary.json").read_text()) for arm in arms]
+    assert [summary["failed_rounds"] for summary in found] == [0, 0, 0]
+    for summary in found[1:]:
+        for key in ("nmse_db", "nmse_full_db"):
+            assert summary[key] == pytest.approx(found[0][key], abs=1.0)
+    # gains of Plutos are of other units, and the threshold is of the gains
+    shares = [np.mean([record["used_share"] for record in records(tmp_path, arm)]) for arm in arms]
+    assert shares == pytest.approx([shares[0]] * 3, abs=0.05)
+    assert 0.2 < shares[0] < 0.99
+
+
 def test_bursts_that_a_shared_edge_releases_add_up_as_well(tmp_path):
     text = CONFIG.format(rounds=5, devices=3) + WAVEFORM
     result = run(tmp_path, text, "--set", "radio.trigger=external")
