@@ -24,7 +24,9 @@ from server import run_options
 from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
-from server.composition import Parts, open_air, open_bench, prepare
+from server.arm_parts import Parts
+from server.compose_air import open_air
+from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.console import print_air, print_findings, print_status, print_summaries, progress_of
 from server.doctor import IIOD_PORT, can_simulate, examine

@@ -9,7 +9,7 @@ from radio.frame import element_level
 from radio.interface import Burst
 from radio.schedule import Schedule
 from radio.sounding import sounding_bursts
-from server.composition import open_simulated
+from server.compose_simulated import open_simulated
 from server.config_file import build
 from server.link_noise import element_noise_variance, mean_snr_db
 

@@ -1,0 +1,64 @@
+"""Composition root of uplinks over an air in this process."""
+
+import dataclasses
+
+from radio.air_config import AirConfig, Fading
+from radio.decibel import from_db
+from radio.frame import element_level
+from radio.interface import RadioConfig
+from radio.schedule import Schedule
+from radio.seeds import Use, stream
+from server.arm_parts import Link
+from server.config import Experiment
+from server.link_noise import element_noise_variance
+from server.receiver import RadioUplink
+
+
+def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
+    """The uplink of an experiment over the air in this process."""
+    from sim_backend.air import Air
+    from sim_backend.channel import BlockChannel
+    from sim_backend.dissection import AirTruth
+    from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
+    from sim_backend.front_end import FrontEnd, draw_front_end
+    from sim_backend.medium import BlockMedium, Medium, PathMedium
+    from sim_backend.radio import SimRadio
+    from sim_backend.symbol import SymbolUplink
+
+    link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
+    mean_gain: float | None = None
+    elements: ElementChannel
+    medium: Medium
+    air, fading = experiment.air, Fading(law=link.fading, rician_k_db=link.rician_k_db)
+    if link.backend == "ideal":
+        air, fading = AirConfig(), Fading()
+    impairments = air.impairments()
+    if not air.has_paths:
+        channel = BlockChannel(fading, air, seed, schedule.round_len)
+        mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
+        elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
+    else:
+        medium = PathMedium(impairments, seed)
+        elements = PathElements(medium, ofdm, radio.center_hz)
+    noise_variance = element_noise_variance(experiment)
+    if link.backend != "waveform":
+        uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
+        return Link(uplink, ElementTruth(elements), mean_gain, [], {})
+    level = element_level(link.backoff_db, ofdm)
+    shared_air = Air(medium, memory_s=1.0)
+    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
+    most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
+    front_end = draw_front_end(
+        impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
+    )
+    receiver = SimRadio(
+        shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
+    )
+    transmitters = {
+        device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
+        for device in range(experiment.fleet.devices)
+    }
+    radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
+    uplink_over_radios = RadioUplink(receiver, transmitters, schedule, link.backoff_db, radio.center_hz)
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
