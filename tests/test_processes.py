@@ -109,14 +109,16 @@ def test_processes_give_the_bits_of_one_process_on_symbols_and_on_a_waveform(tmp
 
 def test_over_virtual_plutos_processes_lose_no_more_than_one_process_does(tmp_path):
     config = tmp_path / "plutos.toml"
-    config.write_text(PLUTOS.format(rounds=6, devices=2))
+    config.write_text(PLUTOS.format(rounds=16, devices=2))
     run_here(config, tmp_path / "here")
     run_in_processes(config, tmp_path / "there")
     here, there = (
         json.loads((tmp_path / place / "plutos" / "summary.json").read_text()) for place in ("here", "there")
     )
     assert there["failed_rounds"] == 0
+    # the same channels and noise of the same law: a round differs by 0.6 dB and 0.2 dB, rms, 16 by a quarter of that
     assert there["nmse_air_db"] == pytest.approx(here["nmse_air_db"], abs=0.5)
+    assert there["nmse_amplitude_db"] == pytest.approx(here["nmse_amplitude_db"], abs=0.2)
     manifest = json.loads((tmp_path / "there" / "plutos" / "manifest.json").read_text())
     uris = [radio["uri"] for host in manifest["hosts"].values() for radio in host["radios"]]
     assert len(uris) == 2
