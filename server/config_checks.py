@@ -94,7 +94,7 @@ def _check_plutos(experiment: Experiment) -> None:
                 f"radio.uris names {len(radio.uris)} radios, {num_radios} are needed: the receiver and then one for "
                 f"each of fleet.devices = {num_radios - 1}; list that many, or none for virtual ones"
             )
-        if len(set(radio.uris)) < num_radios:
+        if len(set(radio.uris)) < len(radio.uris):
             raise ConfigError(
                 "radio.uris names a radio twice; every device and the receiver need one of their own"
             )

@@ -170,6 +170,11 @@ def test_what_safety_forbids_is_refused_before_any_radio_is_opened(option, messa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_server_names_the_receiver_alone():
+    tables = {"fleet": {"devices": 4}, "link": {"backend": "pluto"}, "radio": {"uris": ["ip:a"]}}
+    assert build(tables).radio.uris == ("ip:a",)
+
+
 def test_a_radio_that_cannot_be_reached_is_one_line(tmp_path):
     uris = json.dumps([f"ip:127.200.0.{number}" for number in range(1, 4)])
     result = run(tmp_path, CONFIG.format(rounds=1, devices=2), "--set", f"radio.uris={uris}")
