@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 
 from calibration.tracking import Track
 from radio.correction import Correction
-from radio.preamble import preamble_len
 from radio.rebased import RebasedRadio
 from radio.schedule import Schedule
 from radio.sounding import MeetingSlot, SoundingSlot
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
-from server.receiver import MARGIN, RadioUplink
-
-CHUNK_LEN = 1 << 15  # samples searched at once
-MEETING_FALSE_ALARM = 1e-10  # per sample: a meeting searches millions
+from server.receiver import RadioUplink
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +104,7 @@ class LiveUplink(RadioUplink):
     def _meet(self, slot: MeetingSlot, sent: Emissions) -> Slot:
         (device,) = slot.devices
         self._num_turns += 1
-        if device in sent and (track := self._search(slot)) is not None:
+        if device in sent and (track := self._first_track(slot)) is not None:
             self._clocks.learn(device, track)
         if slot.waiting:
             return self._meeting(slot.round, slot.waiting, slot.sounding)
@@ -121,18 +117,15 @@ class LiveUplink(RadioUplink):
             )
         return self._first_slot(slot.round, met)
 
-    def _search(self, slot: MeetingSlot) -> Track | None:
+    def _first_track(self, slot: MeetingSlot) -> Track | None:
         """What a device's first preamble tells, if it is heard."""
-        reach = preamble_len(self._ofdm) + 2 * MARGIN
-        for first in range(slot.start_index, slot.start_index + self._live.meeting_len, CHUNK_LEN):
-            path = self._locate(self._receive(first, CHUNK_LEN + reach), slot.devices[0], MEETING_FALSE_ALARM)
-            if path is None or path.delay_samples >= CHUNK_LEN + MARGIN:  # whole in the next chunk
-                continue
-            cfo_hz = path.cfo_hz if self._schedule.free_clocks else 0.0
-            correction = Correction(
-                delay_samples=first + path.delay_samples, cfo_hz=cfo_hz, drift=-cfo_hz / self._center_hz
-            )
-            return Track(
-                correction=correction, cfo_std_hz=path.cfo_std_hz, delay_std_samples=path.delay_std_samples
-            )
-        return None
+        path = self._search(slot.start_index, self._live.meeting_len, slot.devices)
+        if path is None:
+            return None
+        cfo_hz = path.cfo_hz if self._schedule.free_clocks else 0.0
+        correction = Correction(
+            delay_samples=path.delay_samples, cfo_hz=cfo_hz, drift=-cfo_hz / self._center_hz
+        )
+        return Track(
+            correction=correction, cfo_std_hz=path.cfo_std_hz, delay_std_samples=path.delay_std_samples
+        )

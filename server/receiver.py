@@ -30,6 +30,8 @@ from server.clocks import Clocks
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 MARGIN = 32  # samples on either side of a preamble that its estimate needs
 TURN_FALSE_ALARM = 1e-7  # per sample
+SEARCH_FALSE_ALARM = 1e-10  # per sample: a search goes over millions
+CHUNK_LEN = 1 << 15  # samples searched at once
 DEADLINE_S = 30.0
 """Of wall time for samples to come, on top of the time that they take. Real ones come within a second; a simulated air
 between many radios takes several seconds of computing for one of its own on a busy machine."""
@@ -227,6 +229,19 @@ class RadioUplink:
         return Track(
             correction=correction, cfo_std_hz=path.cfo_std_hz, delay_std_samples=path.delay_std_samples
         )
+
+    def _search(self, begin: int, length: int, devices: tuple[int, ...]) -> PathEstimate | None:
+        """The first preamble of any of these devices that begins within `length` samples; its delay is an index."""
+        reach = preamble_len(self._ofdm) + 2 * MARGIN
+        for first in range(begin, begin + length, CHUNK_LEN):
+            heard = self._receive(first, CHUNK_LEN + reach)
+            for device in devices:
+                path = self._locate(heard, device, SEARCH_FALSE_ALARM)
+                if (
+                    path is not None and path.delay_samples < CHUNK_LEN + MARGIN
+                ):  # else whole in the next chunk
+                    return replace(path, delay_samples=first + path.delay_samples)
+        return None
 
     def _locate(self, heard: Samples, device: int, false_alarm: float) -> PathEstimate | None:
         """Where in `heard` a device's preamble begins, and on which carrier; None if it is not in there."""

@@ -9,18 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from radio.interface import Radio, Samples
-from radio.preamble import preamble_len
 from radio.schedule import Schedule
 from radio.sounding import SoundingSlot
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
-from server.receiver import MARGIN, RadioUplink
+from server.receiver import RadioUplink
 
-CHUNK_LEN = 1 << 15  # samples searched at once
-FALSE_ALARM = 1e-10  # per sample: a search goes over millions
 COMMON = -1  # whose identity is the common preamble's
 
 
@@ -82,16 +78,12 @@ class TriggeredUplink(RadioUplink):
 
     def _find_edge(self, identities: tuple[int, ...], what: str) -> int:
         """Receiver's index of the preamble of the first of these that is heard at all."""
-        begin = self._receiver.now()
+        self._base, begin = 0, self._receiver.now()
         self._release()
-        reach = preamble_len(self._ofdm) + 2 * MARGIN
-        last = begin + round(self._edges.search_s * self._ofdm.sample_rate_hz)
-        for first in range(begin, last, CHUNK_LEN):
-            heard = super()._receive(first, CHUNK_LEN + reach)
-            for identity in identities:
-                path = self._locate(heard, identity, FALSE_ALARM)
-                if path is not None and path.delay_samples < CHUNK_LEN + MARGIN:
-                    return first + int(np.rint(path.delay_samples))
+        length = round(self._edges.search_s * self._ofdm.sample_rate_hz)
+        path = self._search(begin, length, identities)
+        if path is not None:
+            return round(path.delay_samples)
         raise SyncError(
             f"no {what} preamble within {self._edges.search_s:g} s of arming; see that the trigger line has edges, "
             "check the receiver's gain, cable and center_hz, or raise radio.meeting_s"
