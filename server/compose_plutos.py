@@ -19,6 +19,7 @@ from radio.uplink import Truth, Uplink
 from server.air_command import AirPlan, plan_of
 from server.arm_parts import Link
 from server.config import ConfigError, Experiment
+from server.config_checks import wrong_number_of_uris
 from server.launch import Remote
 from server.link_noise import element_noise_variance
 from server.live import LiveSchedule, LiveUplink
@@ -194,10 +195,7 @@ def check_uris(experiment: Experiment, remote: Remote | None) -> None:
                 "theirs with --radio; list one, or use airmeta run --processes"
             )
     elif found not in (0, needed):
-        raise ConfigError(
-            f"radio.uris names {found} radios, {needed} are needed: the receiver and then one for each of "
-            f"fleet.devices = {needed - 1}; list that many, or none for virtual ones"
-        )
+        raise wrong_number_of_uris(experiment)
 
 
 def check_safety(experiment: Experiment) -> None:

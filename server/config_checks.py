@@ -90,11 +90,17 @@ def _check_plutos(experiment: Experiment) -> None:
         )
     if radio.uris:
         if len(radio.uris) not in (1, num_radios):  # the receiver alone where device processes bring theirs
-            raise ConfigError(
-                f"radio.uris names {len(radio.uris)} radios, {num_radios} are needed: the receiver and then one for "
-                f"each of fleet.devices = {num_radios - 1}; list that many, or none for virtual ones"
-            )
+            raise wrong_number_of_uris(experiment)
         if len(set(radio.uris)) < len(radio.uris):
             raise ConfigError(
                 "radio.uris names a radio twice; every device and the receiver need one of their own"
             )
+
+
+def wrong_number_of_uris(experiment: Experiment) -> ConfigError:
+    """What to say where a run that opens all radios is not told of all."""
+    found, devices = len(experiment.radio.uris), experiment.fleet.devices
+    return ConfigError(
+        f"radio.uris names {found} radios, {devices + 1} are needed: the receiver and then one for each of "
+        f"fleet.devices = {devices}; list that many, or none for virtual ones"
+    )
