@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from benchmarks.turns import in_turns, show
+from server.appraisal import initial_parameters
 from server.composition import open_bench, prepare
 from server.config import Arm
 from server.config_file import build
@@ -22,7 +23,7 @@ def test_rounds_against_ideal():
             name: opened.enter_context(open_bench(prepare(Arm(name, build({"task": task, "link": link})))))
             for name, link in ARMS.items()
         }
-        theta = next(iter(benches.values())).rounds.initial_parameters()
+        theta = initial_parameters(next(iter(benches.values())).rounds.proxy)
 
         def run(name):
             outcome = benches[name].rounds.run(index[name], theta)

@@ -26,7 +26,7 @@ from radio.channel_state import ChannelState
 from radio.schemes import inversion
 from radio.uplink import Normalise, Plan, Reception
 from server.figure_style import add_legend, new_figure, style, tidy
-from server.rounds import common_scale
+from server.planning import common_scale
 
 FIRST_STEP = 0.5
 THRESHOLD = 0.5

@@ -247,7 +247,7 @@ def _reporting_failure() -> Iterator[None]:
     from server.checkpoint import CheckpointError
     from server.experiment import ExperimentFailed
     from server.fleet import FleetError
-    from server.rounds import RoundFailed
+    from server.planning import RoundFailed
 
     try:
         yield

@@ -3,15 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-import numpy as np
-from numpy.typing import NDArray
-
-from devices.messages import Initial, Initialise
-from devices.proxy import DeviceProxy
 from devices.wire.envelope import Pulse
 from server.arm_parts import Parts
 from server.compose_plutos import radio_setup
-from server.fleet import Fleet, FleetError, Terms
+from server.fleet import Fleet, Terms
 from server.launch import Remote, device_processes, seats_of
 
 
@@ -42,11 +37,3 @@ def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iter
             fleet.wait_for_all(fleet_settings.return_s)
         opened.push(lambda kind, error, trace: fleet.close(over=kind is None and remote.is_last))
         yield fleet
-
-
-def initial_parameters(proxy: DeviceProxy) -> NDArray[np.float32]:
-    """Of the model, which device processes know and the server does not. FleetError."""
-    (reply,) = proxy.ask({0: Initialise()}).values()
-    if not isinstance(reply, Initial):
-        raise FleetError(f"no initial parameters: {reply}")
-    return reply.theta

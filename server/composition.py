@@ -13,8 +13,9 @@ from devices.proxy import DeviceProxy, LocalProxy, guarded
 from radio.frame import element_level
 from radio.schedule import Schedule
 from radio.schemes.registry import load_scheme
+from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
-from server.compose_fleet import initial_parameters, open_fleet
+from server.compose_fleet import open_fleet
 from server.compose_plutos import (
     air_plan,
     check_safety,

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from server.appraisal import evaluate, initial_parameters, probe, restore_memories, save_memories
 from server.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from server.config import Experiment
+from server.planning import learning_rates
 from server.recorder import (
     Record,
     append_round,
@@ -19,7 +22,7 @@ from server.recorder import (
     write_frame,
     write_summary,
 )
-from server.rounds import Rounds, learning_rates
+from server.rounds import Rounds
 
 MAX_FAILED_IN_A_ROW = 10
 
@@ -44,14 +47,14 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
     if state is None:
         state = _begin(rounds)
     else:
-        rounds.restore_memories(state.memories)
+        restore_memories(rounds.proxy, state.memories)
         rounds.uplink.restore(state.uplink)
     keep_rounds(folder, state.round)
     earlier_s, theta, failed_in_a_row = state.wall_s, state.theta, state.failed_in_a_row
 
     def save(num_rounds: int) -> None:
         wall_s = earlier_s + time.monotonic() - started
-        memories = rounds.save_memories()
+        memories = save_memories(rounds.experiment, rounds.proxy)
         write_checkpoint(
             folder,
             Checkpoint(
@@ -69,12 +72,10 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
         outcome = rounds.run(index, theta)
         theta, record = outcome.theta, outcome.record
         last = index + 1 == run.rounds
-        inner_rate, _ = learning_rates(rounds.experiment, index)
-        if not last and (index + 1) % run.evaluate_every == 0:
-            record |= rounds.evaluate(theta, min(run.progress_tasks, run.test_tasks), inner_rate)
-            record |= rounds.probe(theta, inner_rate)
         if last:
-            record |= rounds.evaluate(theta, run.test_tasks, inner_rate) | rounds.probe(theta, inner_rate)
+            record |= _appraise(rounds, theta, run.test_tasks, index)
+        elif (index + 1) % run.evaluate_every == 0:
+            record |= _appraise(rounds, theta, min(run.progress_tasks, run.test_tasks), index)
         if outcome.reception is not None and (last or (index + 1) % run.evaluate_every == 0):
             write_frame(folder, outcome.reception.amplitudes, outcome.reception.samples)
         failed_in_a_row = failed_in_a_row + 1 if "failed" in record else 0
@@ -96,12 +97,16 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
 
 
 def _begin(rounds: Rounds) -> Checkpoint:
-    theta = rounds.initial_parameters()
-    inner_rate, _ = learning_rates(rounds.experiment, 0)
-    untrained = rounds.evaluate(theta, rounds.experiment.run.test_tasks, inner_rate) | rounds.probe(
-        theta, inner_rate
-    )
+    theta = initial_parameters(rounds.proxy)
+    untrained = _appraise(rounds, theta, rounds.experiment.run.test_tasks, 0)
     return Checkpoint(0, theta.astype(np.float32), {}, untrained)
+
+
+def _appraise(rounds: Rounds, theta: NDArray[np.float32], num_tasks: int, index: int) -> Record:
+    """What parameters are worth, adapted at the rate of round `index`."""
+    inner_rate, _ = learning_rates(rounds.experiment, index)
+    scores = evaluate(rounds.experiment, rounds.proxy, theta, num_tasks, inner_rate)
+    return scores | probe(rounds.experiment, rounds.proxy, theta, inner_rate)
 
 
 EVALUATED = ("test_tasks", "loss_", "accuracy_", "meta_")

@@ -14,7 +14,7 @@ from radio.channel_state import ChannelState
 from radio.schemes import inversion
 from radio.truncation import used_share
 from radio.uplink import Plan, Reception
-from server.rounds import common_scale
+from server.planning import common_scale
 
 NUM_DRAWS = 5000
 THRESHOLD = 0.4

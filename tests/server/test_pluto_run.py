@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from radio.scenarios import scenario
 from server.__main__ import app
+from server.appraisal import initial_parameters, save_memories
 from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.config_file import build
@@ -202,7 +203,7 @@ def lab():
         uris = (bench.uris[3], *bench.uris[:3])
         experiment = build(TINY | {"radio": TINY["radio"] | {"uris": list(uris)}})
         with open_bench(prepare(Arm("", experiment))) as opened:
-            yield bench, opened.rounds, opened.rounds.initial_parameters()
+            yield bench, opened.rounds, initial_parameters(opened.rounds.proxy)
 
 
 def test_a_run_goes_on_without_a_radio_that_vanishes(lab):
@@ -238,7 +239,7 @@ def test_a_line_without_edges_is_said_with_what_to_check():
         radio = TINY["radio"] | {"uris": uris, "trigger": "external"}
         experiment = build(TINY | {"fleet": {"devices": 2, "held_out": 1}, "radio": radio})
         with open_bench(prepare(Arm("", experiment))) as opened:
-            record = opened.rounds.run(0, opened.rounds.initial_parameters()).record
+            record = opened.rounds.run(0, initial_parameters(opened.rounds.proxy)).record
     assert re.search(
         r"no sounding preamble within 0.2 s of arming; see that the trigger line", record["failed"]
     )
@@ -248,5 +249,5 @@ def test_devices_that_miss_a_round_keep_their_update(lab):
     bench, rounds, theta = lab
     bench.unplug(1)
     rounds.run(0, theta)
-    memories = rounds.save_memories()
+    memories = save_memories(rounds.experiment, rounds.proxy)
     assert np.any(memories[1])

@@ -9,8 +9,9 @@ from radio.channel_state import ChannelState
 from radio.schemes import phase
 from radio.seeds import Use, stream
 from radio.uplink import Sounding
+from server.appraisal import evaluate, probe
 from server.config_file import build
-from server.rounds import RoundFailed, common_scale, draw_active, learning_rates, phase_residuals
+from server.planning import RoundFailed, common_scale, draw_active, learning_rates, phase_residuals
 from tests.server.fleet import DIMENSION, make_rounds
 
 ZERO = np.zeros(DIMENSION, np.float32)
@@ -126,21 +127,24 @@ def test_updates_that_are_all_zero_fail_the_round():
 
 def test_an_evaluation_is_the_same_tasks_dealt_over_the_held_out_devices():
     rounds = make_rounds()
-    found = rounds.evaluate(ZERO, 5, 0.1)
+    found = evaluate(rounds.experiment, rounds.proxy, ZERO, 5, 0.1)
     losses = [float(np.mean(rounds.proxy.devices[4 + task % 2].target ** 2)) + task for task in range(5)]
     assert found["test_tasks"] == 5
     assert found["loss_after"] == pytest.approx(np.mean(losses))
 
 
 def test_an_evaluation_that_a_device_cannot_make_is_an_error():
+    rounds = make_rounds(fails={5: (messages.Evaluate,)})
     with pytest.raises(RoundFailed, match="cannot evaluate"):
-        make_rounds(fails={5: (messages.Evaluate,)}).evaluate(ZERO, 4, 0.1)
+        evaluate(rounds.experiment, rounds.proxy, ZERO, 4, 0.1)
 
 
 def test_the_probe_is_the_norm_of_the_mean_gradient_over_training_devices():
     rounds = make_rounds()
     mean = targets(rounds, range(4)).mean(axis=0)
-    assert rounds.probe(ZERO, 0.1)["meta_gradient_norm2"] == pytest.approx(np.dot(mean, mean), rel=1e-5)
+    assert probe(rounds.experiment, rounds.proxy, ZERO, 0.1)["meta_gradient_norm2"] == pytest.approx(
+        np.dot(mean, mean), rel=1e-5
+    )
 
 
 def test_active_devices_are_drawn_uniformly_without_replacement():

@@ -1,0 +1,33 @@
+"""What a round's record says of its link: who was heard how, at what cost."""
+
+from typing import Any
+
+import numpy as np
+
+from radio.decibel import to_db
+from radio.truncation import is_used
+from radio.uplink import Plan, Reception, Sounding
+from server.planning import phase_residuals
+
+Record = dict[str, Any]
+
+
+def record_link(record: Record, plan: Plan, sounding: Sounding, reception: Reception) -> None:
+    record["devices"] = list(plan.devices)
+    record["rho"] = (plan.scale * record["outer_rate"]) ** 2
+    if plan.threshold > 0.0:
+        record["threshold"] = plan.threshold
+        gains = [sounding.channels[device].over(plan.num_elements) for device in plan.devices]
+        record["used_share"] = [float(np.mean(is_used(each, plan.threshold))) for each in gains]
+    record["snr_db"] = -to_db(reception.noise_variance) if reception.noise_variance > 0.0 else None
+    record["quality"] = reception.quality
+    record["channel_uses"] = plan.num_elements
+    record["overhead_uses"] = sounding.overhead_elements + reception.overhead_elements
+    record["airtime_s"] = sounding.airtime_s + reception.airtime_s
+    powers = [float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices]
+    record["gain_db"] = [to_db(power) for power in powers]
+    residuals = phase_residuals(sounding)
+    record["phase_residual_rad"] = [residuals[d] for d in plan.devices]
+    if reception.common_phase_rad:
+        record["common_phase_rad"] = list(reception.common_phase_rad)
+        record["residual_phase_rad"] = [list(reception.phase_residuals[d]) for d in plan.devices]
