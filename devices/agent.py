@@ -20,7 +20,7 @@ from radio.channel_state import ChannelState
 from radio.frame import modulate_frame, payload_peak
 from radio.interface import Burst, check_full_scale
 from radio.pilots import Place
-from radio.schemes.registry import load_scheme
+from radio.schemes.registry import is_on_air, load_scheme, pack_bits
 from radio.seeds import Use, stream
 from radio.sounding import (
     AcquisitionSlot,
@@ -135,17 +135,22 @@ class Agent:
         return tuple(Burst(np.float32(level) * burst.samples, burst.start_index) for burst in bursts)
 
     def _prepare(self, draft: Plan) -> Reply:
-        amplitudes, _ = self._encode(draft)
-        power = float(np.vdot(amplitudes, amplitudes).real) / draft.num_elements
-        if self.settings.waveform is None:
-            return messages.Prepared(power)
+        amplitudes, sent = self._encode(draft)
+        power = float(np.vdot(amplitudes, amplitudes).real) / max(1, draft.num_elements)
+        sent_norm2 = float(np.dot(sent, sent))
+        if self.settings.waveform is None or not is_on_air(self.scheme):
+            return messages.Prepared(power, sent_norm2=sent_norm2)
         ofdm, level = self.settings.waveform
         channel = self._channel(self._current(draft.round))
-        return messages.Prepared(power, payload_peak(amplitudes, channel, level, ofdm))
+        return messages.Prepared(power, payload_peak(amplitudes, channel, level, ofdm), sent_norm2)
 
     def _transmit(self, plan: Plan) -> Reply:
         current = self._current(plan.round)
         amplitudes, sent = self._encode(plan)
+        left = remember(self.settings.memory, current.update, current.delta, sent)
+        if not is_on_air(self.scheme):
+            current.left, bits = left, pack_bits(self.scheme, current.update, plan)
+            return messages.Sent((), amplitudes, sent, left, np.packbits(bits), len(bits))
         if self.settings.waveform is None:
             emitted = Burst(np.asarray(amplitudes), 0)
         else:
@@ -154,8 +159,8 @@ class Agent:
             channel = self._channel(current)
             emitted = modulate_frame(amplitudes, channel, plan.start_index, level, ofdm, place)
             check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
-        current.left = remember(self.settings.memory, current.update, current.delta, sent)
-        return messages.Sent((emitted,), amplitudes, sent, current.left)
+        current.left = left
+        return messages.Sent((emitted,), amplitudes, sent, left)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:
@@ -225,7 +230,7 @@ def build_agents(settings: DeviceSettings) -> dict[int, Agent]:
     task, seed = settings.task, settings.seed
     data_set = _load_once(task.name, path=task.path, test_path=task.test_path, seed=seed)
     model = load_model(settings.model.name, task.ways, settings.model.width, data_set.train.shape)
-    scheme = load_scheme(settings.scheme)
+    scheme = load_scheme(settings.scheme, settings.scheme_options)
     agents = {}
     held_out_classes = min(settings.classes_per_device, data_set.test.num_classes)
     for offset, split, (pool, count, per_device) in (

@@ -3,7 +3,7 @@
 Arrays are float32 or complex; settings are those parts of a configuration that devices need.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radio.channel_state import ChannelState
 from radio.interface import Burst
 from radio.ofdm import OfdmConfig
+from radio.scheme_options import SchemeOptions
 from radio.uplink import Plan, Slot
 
 GradientMode = Literal["exact", "hessian-free", "first-order"]
@@ -68,6 +69,7 @@ class DeviceSettings:
     model: ModelSettings
     learning: LearningSettings
     scheme: str
+    scheme_options: SchemeOptions = field(default_factory=SchemeOptions)
     memory: MemoryKind
     devices: int
     held_out: int
@@ -125,10 +127,12 @@ class Prepare:
 @dataclass(frozen=True)
 class Prepared:
     """Mean power of a resource element at scale 1, and the payload's highest |I| or |Q| at that scale, where full
-    scale, or what pilots leave of it, is 1 (0 where no waveform is involved)."""
+    scale, or what pilots leave of it, is 1 (0 where no waveform is involved). sent_norm2: squared norm of what the
+    payload would stand for."""
 
     power: float
     peak: float = 0.0
+    sent_norm2: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +147,14 @@ class Transmit:
 class Sent:
     """What was put on the air (bursts, or amplitudes at index 0 where no waveform is involved, or nothing where the
     device has a radio), and for judging the round: amplitudes, and what they stand for. left: the memory after the
-    round if that is delivered."""
+    round if that is delivered. bits: packed eight to a byte, of a scheme that is not on the air."""
 
     emitted: tuple[Burst, ...]
     amplitudes: NDArray[np.complexfloating] | None = None
     sent: NDArray[np.floating] | None = None
     left: NDArray[np.float32] | None = None
+    bits: NDArray[np.uint8] | None = None
+    num_bits: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the server feeds back to a device after sounding."""
+"""What the server tells a device after sounding."""
 
 from dataclasses import dataclass, field
 
@@ -17,11 +17,13 @@ class ChannelState:
     gains: complex, as seen with `correction` applied: (num_active,) in order of frequency where `ofdm` is given,
     else (1,), the same for every element, or (num_elements,), one for each.
     correction: what the device has to undo of its clock and delay; nothing where no waveform is involved.
+    power_budget: mean power of a resource element that the device may use, 1 unless budgets differ.
     """
 
     gains: NDArray[np.complex128]
     correction: Correction = field(default_factory=Correction)
     ofdm: OfdmConfig | None = None
+    power_budget: float = 1.0
 
     def over(self, num_elements: int) -> NDArray[np.complex128]:
         """(num_elements,) the gain of every resource element."""

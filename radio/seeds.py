@@ -27,6 +27,7 @@ class Use(IntEnum):
     IMPULSES = 16
     CARRIER_PHASE = 17
     ELEMENT_ORDER = 18
+    SUPPORT = 19
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

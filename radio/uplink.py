@@ -16,21 +16,24 @@ from radio.sounding import AcquisitionSlot, MeetingSlot, SoundingSlot
 
 Estimator = Literal["oamp", "iht", "adjoint"]
 Normalise = Literal["devices", "transmitters"]
+Support = Literal["own", "shared-random", "shared-vote"]
 
 
 class SyncError(RuntimeError):
     """A burst was not found where it had to be."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """What a round's payload is; decided by the server, broadcast before anyone encodes.
 
     `scale` multiplies amplitudes (sqrt(rho)/eta in Air-meta-pFL); a draft plan has scale 1 and tells devices what
     to measure the power of. `mean_gain` is E|h| of the channel's model. `threshold`: |h|^2 below which a device that
     inverts its channel leaves an element empty; `normalise`: whether the sum on an element is divided by the number of
-    devices, or of those that used it. `start_index`: when the frame is to arrive, in samples of the receiver's nominal
-    clock.
+    devices, or of those that used it. `aim`: what a scheme that controls power by the channel wants to arrive of a
+    value of 1, before `scale`; 0 in a draft that asks for the energy of the values. `support`: (num_kept,) rising, the
+    entries that travel where devices share them. `start_index`: when the frame is to arrive, in samples of the
+    receiver's nominal clock.
     """
 
     round: int
@@ -44,6 +47,8 @@ class Plan:
     mean_gain: float = 1.0
     threshold: float = 0.0
     normalise: Normalise = "devices"
+    aim: float = 0.0
+    support: NDArray[np.int32] | None = None
     start_index: int = 0
 
 
@@ -75,6 +80,8 @@ class Reception:
         waveform is involved.
     delayed_samples: how much later than planned the payload began, where that is not the plan's to say.
     channels: what the devices were told before they sent, which the server adds; nothing that the payload revealed.
+    bits: what arrived of each device by a scheme that is not on the air; charges: resource elements that each is
+        charged for it.
     samples: the received frame from `start_index` of the receiver's clock, where a waveform is involved; kept for
         figures and for judging.
     """
@@ -89,6 +96,8 @@ class Reception:
     turns: NDArray[np.complex64] = field(default_factory=lambda: np.zeros(0, np.complex64))
     delayed_samples: int = 0
     channels: Mapping[int, ChannelState] = field(default_factory=dict)
+    bits: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    charges: Mapping[int, float] = field(default_factory=dict)
     samples: Samples = field(default_factory=lambda: np.zeros(0, np.complex64))
     start_index: int = 0
 

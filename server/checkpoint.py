@@ -18,6 +18,7 @@ from safetensors.numpy import save
 PARAMETERS = "theta"
 MEMORY = "memory."
 UPLINK = "uplink."
+SUPPORT = "support."
 FORMAT = 2  # 1 had no state of the uplink
 
 
@@ -28,7 +29,7 @@ class CheckpointError(RuntimeError):
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """After `round` rounds. untrained: the evaluation before the first of them; failed_in_a_row: up to here; uplink:
-    what `Uplink.save` gave."""
+    what `Uplink.save` gave; support: what the rule of shared supports did."""
 
     round: int
     theta: NDArray[np.float32]
@@ -37,6 +38,7 @@ class Checkpoint:
     failed_in_a_row: int = 0
     wall_s: float = 0.0
     uplink: dict[str, NDArray[Any]] = field(default_factory=dict)
+    support: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def checkpoint_path(folder: Path) -> Path:
@@ -49,6 +51,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     tensors = {PARAMETERS: checkpoint.theta}
     tensors |= {f"{MEMORY}{device}": values for device, values in checkpoint.memories.items()}
     tensors |= {f"{UPLINK}{name}": values for name, values in checkpoint.uplink.items()}
+    tensors |= {f"{SUPPORT}{name}": values for name, values in checkpoint.support.items()}
     facts = {
         "format": FORMAT,
         "round": checkpoint.round,
@@ -80,7 +83,8 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         )
     memories = {int(n.removeprefix(MEMORY)): v for n, v in tensors.items() if n.startswith(MEMORY)}
     uplink = {n.removeprefix(UPLINK): v for n, v in tensors.items() if n.startswith(UPLINK)}
-    return Checkpoint(theta=tensors[PARAMETERS], memories=memories, uplink=uplink, **facts)
+    support = {n.removeprefix(SUPPORT): v for n, v in tensors.items() if n.startswith(SUPPORT)}
+    return Checkpoint(theta=tensors[PARAMETERS], memories=memories, uplink=uplink, support=support, **facts)
 
 
 def write_whole(path: Path, content: bytes) -> None:

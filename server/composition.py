@@ -30,6 +30,7 @@ from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
 from server.launch import Remote
 from server.rounds import Rounds
+from server.support_rule import support_rule
 
 if TYPE_CHECKING:
     from devices.agent import Agent
@@ -62,6 +63,7 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
         model=experiment.model,
         learning=experiment.learning,
         scheme=link.scheme,
+        scheme_options=experiment.scheme_options(),
         memory=experiment.update.memory,
         devices=experiment.fleet.devices,
         held_out=experiment.fleet.held_out,
@@ -79,7 +81,9 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
     )
     dimension = agents[0].model.num_parameters if agents else None
     handlers = {device: agent.handle for device, agent in agents.items()}
-    parts = Parts(arm, settings, handlers, load_scheme(link.scheme), schedule, dimension)
+    parts = Parts(
+        arm, settings, handlers, load_scheme(link.scheme, experiment.scheme_options()), schedule, dimension
+    )
     if dimension is not None:
         parts.num_elements(dimension)
     if link.backend == "pluto":
@@ -128,7 +132,9 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
         if remote is None:
             proxy = _local_proxy(parts, link)
             opened.callback(proxy.close)
-        rounds = Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth)
+        update = experiment.update
+        rule = support_rule(update.support, update.keep, experiment.run.seed)
+        rounds = Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth, rule)
         yield Bench(rounds, link.radios, hosts)
 
 

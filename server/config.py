@@ -10,10 +10,12 @@ from radio.air_config import AirConfig
 from radio.impairments import FadingLaw
 from radio.ofdm import OfdmConfig
 from radio.safety import SafetyLimits
-from radio.uplink import Estimator, Normalise
+from radio.scheme_options import SchemeOptions
+from radio.uplink import Estimator, Normalise, Support
 
 Backend = Literal["ideal", "symbol", "waveform", "pluto"]
 ON_AIR: tuple[Backend, ...] = ("waveform", "pluto")  # where devices make samples
+PowerDb = Annotated[float, Meta(ge=-40.0, le=40.0)]
 Ratio = Annotated[float, Meta(gt=0.0, le=1.0)]
 
 
@@ -37,7 +39,8 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSettings:
-    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count.
+    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count; power_db: mean
+    power of a resource element that a device may use, one for all or one each.
 
     Of device processes alone: beat_s, between signs of life; lost_s, without one, after which a process is given up for
     the round; reply_s, for an answer; return_s, for lost ones where everybody is needed: at the start, and to
@@ -45,6 +48,7 @@ class FleetSettings:
 
     devices: Count = 10
     active: Annotated[int, Meta(ge=0)] = 0
+    power_db: PowerDb | tuple[PowerDb, ...] = 0.0
     classes_per_device: Annotated[int, Meta(ge=2)] = 20
     held_out: Count = 4
     quorum: Count = 1
@@ -61,7 +65,7 @@ class UpdateSettings:
     keep: Ratio = 0.04
     measurements: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.4
     memory: MemoryKind = "long"
-    support: Literal["own"] = "own"
+    support: Support = "own"
     estimator: Estimator = "oamp"
 
 
@@ -70,13 +74,16 @@ class LinkSettings:
     """The `link` table. noise: whether snr_db sets the receiver's noise, or the noise figure of the air's receiver.
 
     Of scheme "inversion" alone: threshold, on |h|^2 over the mean power of the channels; power_rule, whether a device's
-    power is limited in every round or in the mean over fading; normalise, by whom the sum on an element is divided."""
+    power is limited in every round or in the mean over fading; normalise, by whom the sum on an element is divided.
+    Of "digital" alone: value_bits, of a value; code_gap_db, by which its code misses capacity."""
 
     backend: Backend = "waveform"
     scheme: str = "phase"
     threshold: Annotated[float, Meta(ge=0.0)] | Literal["optimal"] = "optimal"
     power_rule: Literal["realised", "average"] = "realised"
     normalise: Normalise = "devices"
+    value_bits: Annotated[int, Meta(ge=2, le=24)] = 8
+    code_gap_db: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
     noise: Literal["snr", "figure"] = "snr"
     snr_db: Annotated[float, Meta(ge=-30.0, le=100.0)] = 20.0
     fading: FadingLaw = "none"
@@ -137,6 +144,12 @@ class Experiment:
     def num_active(self) -> int:
         """Devices a round."""
         return self.fleet.active or self.fleet.devices
+
+    def scheme_options(self) -> SchemeOptions:
+        """What devices and server have to know of the scheme, apart from its name."""
+        return SchemeOptions(
+            keep=self.update.keep, support=self.update.support, value_bits=self.link.value_bits
+        )
 
     def ofdm(self) -> OfdmConfig:
         """The numerology, and how a payload lies on it. Raises ValueError for one that cannot be."""

@@ -49,6 +49,8 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
     else:
         restore_memories(rounds.proxy, state.memories)
         rounds.uplink.restore(state.uplink)
+        if rounds.support_rule:
+            rounds.support_rule.restore(state.support)
     keep_rounds(folder, state.round)
     earlier_s, theta, failed_in_a_row = state.wall_s, state.theta, state.failed_in_a_row
 
@@ -65,6 +67,7 @@ def run_arm(folder: Path, rounds: Rounds, on_round: Callable[[Record], None]) ->
                 failed_in_a_row,
                 wall_s,
                 rounds.uplink.save(),
+                rounds.support_rule.save() if rounds.support_rule else {},
             ),
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices import messages
-from radio.schemes.registry import inverts
+from radio.schemes.registry import inverts, is_on_air
 from radio.uplink import Plan, Reception, Scheme, Sounding, Truth
 from server.error_budget import Estimates, error_budget
 from server.metrics import (
@@ -47,10 +47,11 @@ def decode_and_judge(
     amplitudes = {d: reply.amplitudes for d, reply in sent.items() if reply.amplitudes is not None}
     if len(amplitudes) < len(sent) or not updates:
         return _finite(scheme.decode(reception, plan))
-    record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
+    energies = (float(np.vdot(a, a).real) for a in amplitudes.values())
+    record["transmit_energy"] = math.fsum(energies) + math.fsum(reception.charges.values())
     mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
     mean_update = mean_vector(updates)
-    if truth is None:
+    if truth is None or not is_on_air(scheme):
         estimate = _finite(scheme.decode(reception, plan))
     else:
         estimate = _judge_air(scheme, truth, payload, amplitudes, mean_sent, mean_update, record)

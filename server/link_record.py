@@ -1,5 +1,6 @@
 """What a round's record says of its link: who was heard how, at what cost."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def record_link(record: Record, plan: Plan, sounding: Sounding, reception: Recep
         record["used_share"] = [float(np.mean(is_used(each, plan.threshold))) for each in gains]
     record["snr_db"] = -to_db(reception.noise_variance) if reception.noise_variance > 0.0 else None
     record["quality"] = reception.quality
-    record["channel_uses"] = plan.num_elements
+    record["channel_uses"] = plan.num_elements + math.ceil(sum(reception.charges.values()))
     record["overhead_uses"] = sounding.overhead_elements + reception.overhead_elements
     record["airtime_s"] = sounding.airtime_s + reception.airtime_s
     powers = [float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices]

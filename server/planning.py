@@ -1,11 +1,13 @@
 """What the server decides before a round's payload: who takes part, at which rates, heard how well, how loud."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from devices import messages
+from radio.decibel import from_db
+from radio.power_control import best_aim
 from radio.seeds import Use, stream
 from radio.uplink import Sounding
 from server.config import Experiment
@@ -21,6 +23,35 @@ def draw_active(experiment: Experiment, index: int) -> tuple[int, ...]:
     """The devices of a round, uniform without replacement, in rising order."""
     rng = stream(experiment.run.seed, Use.DEVICE_SELECTION, index)
     return tuple(sorted(rng.permutation(experiment.fleet.devices)[: experiment.num_active].tolist()))
+
+
+def power_budgets(experiment: Experiment) -> dict[int, float]:
+    """Mean power of a resource element that each device may use, from fleet.power_db."""
+    fleet = experiment.fleet
+    given = fleet.power_db if isinstance(fleet.power_db, tuple) else (fleet.power_db,) * fleet.devices
+    return {device: from_db(power_db) for device, power_db in enumerate(given)}
+
+
+def control_bits(num_devices: int, with_aim: bool, announced_bits: int) -> int:
+    """What a round's payload needs over the control channel beside parameters and channels: each device's power, the
+    scale, with an aim each device's energy and the aim, 32 bits each; and the support that the server announces."""
+    return 32 * (num_devices + 1) * (2 if with_aim else 1) + announced_bits
+
+
+def aim_of(
+    sounding: Sounding,
+    needs: Mapping[int, messages.Prepared],
+    budgets: Mapping[int, float],
+    num_elements: int,
+) -> float:
+    """The aim that `radio.power_control` finds best for what devices have to send, over the channels as sounded."""
+    channels = [sounding.channels[device] for device in needs]
+    return best_aim(
+        [channel.gains.real**2 + channel.gains.imag**2 for channel in channels],
+        [need.sent_norm2 / num_elements for need in needs.values()],
+        [budgets[device] for device in needs],
+        sounding.noise_variance,
+    )
 
 
 def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
@@ -45,13 +76,18 @@ def measured_mean_gain(sounding: Sounding) -> float:
 
 
 def common_scale(
-    needs: Sequence[messages.Prepared], mean_powers: Sequence[float] = (), threshold: float = 0.0
+    needs: Sequence[messages.Prepared],
+    mean_powers: Sequence[float] = (),
+    threshold: float = 0.0,
+    budgets: Sequence[float] = (),
 ) -> float:
-    """The largest scale at which no device's mean power per resource element exceeds 1, and no peak full scale.
+    """The largest scale at which no device's mean power per resource element exceeds its budget, and no peak full
+    scale.
 
     Step 5 of Air-meta-pFL, rho = eta^2 M min_i P_i / |u_i|^2, with a back-off agreed among all: turning everyone
     down alike keeps the sum undistorted, where clipping one would not. mean_powers: of which instead the largest is
-    brought to 1, where a rule counts with other powers than this round's. threshold: of the plan, for the message.
+    brought to the budget, where a rule counts with other powers than this round's. threshold: of the plan, for the
+    message. budgets: powers that devices may use, 1 each unless given.
     Raises RoundFailed if all powers are 0.
     """
     powers = [need.power for need in needs]
@@ -60,7 +96,8 @@ def common_scale(
             f", or every channel's |h|^2 below {threshold:.3g}; lower link.threshold" if threshold else ""
         )
         raise RoundFailed(f"every update is zero{unless}; nothing to transmit")
-    strongest = max(mean_powers or powers)
+    relative = zip(mean_powers or powers, budgets or [1.0] * len(powers), strict=True)
+    strongest = max(power / budget for power, budget in relative)
     highest = max(need.peak for need in needs)
     by_power = 1.0 / math.sqrt(strongest)
     return min(by_power, PEAK_LIMIT / highest) if highest > 0.0 else by_power

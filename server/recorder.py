@@ -176,6 +176,8 @@ def summarise(
         "airtime_s": total("airtime_s"),
         "gap_s": total("gap_s") / len(done) if done else None,
         "transmit_energy": total("transmit_energy"),
+        "control_bits": total("control_bits"),
+        "accounted": any(record.get("accounted") for record in done),
     }
 
 

@@ -11,21 +11,27 @@ from devices import messages
 from devices.messages import Reply, Request
 from devices.proxy import DeviceProxy
 from radio.interface import RadioError
-from radio.schemes.registry import inverts
+from radio.schemes.registry import aims, is_on_air, truncates
 from radio.sounding import SoundingSlot
+from radio.support import num_kept
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
+from server.accounting import accounted_reception
 from server.asking import ask
 from server.config import Experiment
 from server.judgement import Payload, decode_and_judge
 from server.link_record import record_link
 from server.planning import (
     RoundFailed,
+    aim_of,
     common_scale,
+    control_bits,
     draw_active,
     learning_rates,
     measured_mean_gain,
     phase_residuals,
+    power_budgets,
 )
+from server.support_rule import SupportRule
 from server.truncation_plan import fading_mean_powers, round_threshold
 
 Record = dict[str, Any]
@@ -51,6 +57,7 @@ class Rounds:
     scheme: Scheme
     mean_gain: float | None
     truth: Truth | None
+    support_rule: SupportRule | None = None
 
     def run(self, index: int, theta: Parameters) -> Outcome:
         """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge."""
@@ -64,6 +71,8 @@ class Rounds:
             updates = [reply.update for reply in trained.values() if reply.update is not None]
             estimate = decode_and_judge(self.scheme, self.truth, payload, updates, record)
             delivered = payload.plan.devices
+            if self.support_rule and payload.plan.support is not None:
+                self.support_rule.learn(payload.plan.support, estimate)
             return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
         except (RoundFailed, SyncError, RadioError, TimeoutError) as error:
             record["failed"] = str(error)
@@ -91,38 +100,63 @@ class Rounds:
         record["sitting_out"] = [device for device in trained if device not in devices]
         self._need_quorum(devices, "were heard well enough", record)
         update, link = self.experiment.update, self.experiment.link
+        rule, budgets = self.support_rule, power_budgets(self.experiment)
         draft = Plan(
             round=index,
             seed=self.experiment.run.seed,
             devices=devices,
             dimension=len(theta),
             num_elements=self.scheme.num_elements(len(theta), update.measurements),
-            num_kept=max(1, round(update.keep * len(theta))),
+            num_kept=num_kept(len(theta), update.keep),
             estimator=update.estimator,
             mean_gain=measured_mean_gain(sounding) if self.mean_gain is None else self.mean_gain,
             threshold=self._threshold(sounding, devices),
             normalise=link.normalise,
+            support=rule.choose(index, len(theta)) if rule else None,
         )
-        prepared = self._ask({d: messages.Prepare(draft, sounding.channels[d]) for d in devices}, record)
-        self._need_quorum(prepared, "could prepare a payload", record)
-        needs = {d: reply for d, reply in prepared.items() if isinstance(reply, messages.Prepared)}
+        needs = self._prepare(draft, sounding, budgets, record)
+        if aims(self.scheme):
+            draft = replace(
+                draft, aim=aim_of(sounding, needs, budgets, draft.num_elements), devices=tuple(needs)
+            )
+            needs = self._prepare(draft, sounding, budgets, record)
         draft = replace(draft, devices=tuple(needs))
-        mean_powers = fading_mean_powers(trained, draft) if link.power_rule == "average" else ()
-        scale = common_scale(list(needs.values()), mean_powers, draft.threshold)
+        scale = 1.0
+        if is_on_air(self.scheme):
+            mean_powers = fading_mean_powers(trained, draft) if link.power_rule == "average" else ()
+            scale = common_scale(
+                list(needs.values()), mean_powers, draft.threshold, [budgets[d] for d in needs]
+            )
         plan = replace(draft, scale=scale, start_index=self.uplink.payload_index(sounding))
         replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
         self._need_quorum(replies, "could transmit", record)
         sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
-        reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
-        reception = replace(reception, channels=sounding.channels)
+        on_air = is_on_air(self.scheme)
+        if on_air:
+            reception = self.uplink.collect(plan, {d: reply.emitted for d, reply in sent.items()})
+            reception = replace(reception, channels=sounding.channels)
         plan = replace(plan, devices=tuple(sent))  # those who really transmitted
+        if not on_air:
+            ofdm = self.experiment.ofdm()
+            reception = accounted_reception(plan, sounding, sent, budgets, link.code_gap_db, ofdm)
+            record["accounted"] = True
         record_link(record, plan, sounding, reception)
+        announced = rule.announced_bits(len(theta)) if rule else 0
+        record["control_bits"] = control_bits(len(needs), aims(self.scheme), announced)
         gap_samples = plan.start_index + reception.delayed_samples - sounding.end_index
         record["gap_s"] = gap_samples / self.experiment.radio.sample_rate_hz
         return Payload(plan, sounding, sent, reception)
 
+    def _prepare(
+        self, draft: Plan, sounding: Sounding, budgets: Mapping[int, float], record: Record
+    ) -> dict[int, messages.Prepared]:
+        told = {d: replace(sounding.channels[d], power_budget=budgets[d]) for d in draft.devices}
+        replies = self._ask({d: messages.Prepare(draft, told[d]) for d in draft.devices}, record)
+        self._need_quorum(replies, "could prepare a payload", record)
+        return {d: reply for d, reply in replies.items() if isinstance(reply, messages.Prepared)}
+
     def _threshold(self, sounding: Sounding, devices: tuple[int, ...]) -> float:
-        if not inverts(self.scheme):
+        if not truncates(self.scheme):
             return 0.0
         modelled = None if self.mean_gain is None else 1.0  # every model of a channel has E|h|^2 = 1
         return round_threshold(self.experiment.link, sounding, devices, modelled)

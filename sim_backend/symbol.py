@@ -40,9 +40,12 @@ class SymbolUplink:
         """True gains, those that the payload will see."""
         assert isinstance(slot, SoundingSlot)  # there is nothing to acquire
         payload_index = self._schedule.payload_index(slot)
+        num_elements = (
+            self._num_elements or self._schedule.ofdm.num_active
+        )  # also where nothing is transmitted
         return Sounding(
             channels={
-                device: ChannelState(self._channel.elements(device, payload_index, self._num_elements))
+                device: ChannelState(self._channel.elements(device, payload_index, num_elements))
                 for device in slot.devices
             },
             noise_variance=self._noise_variance,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from devices.messages import Reply, Request, Sound
 from radio.uplink import Slot
 
-DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<c8", "<c16")}
+DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<c8", "<c16", "<i4", "|u1")}
 MAX_DIMENSIONS = 2
 MAX_ARRAYS = 64
 
@@ -90,7 +90,8 @@ def unpack(parcel: Parcel, frames: Sequence[Buffer]) -> Request | Reply:
         used.add(place)
         head, (scalar,) = parcel.arrays[place], typing.get_args(typing.get_args(wanted)[1])
         dtype = DTYPES[head.dtype]
-        family = np.complexfloating if issubclass(scalar, np.complexfloating) else np.floating
+        families = (np.complexfloating, np.floating, np.signedinteger, np.unsignedinteger)
+        family = next(each for each in families if issubclass(scalar, each))
         if not np.issubdtype(dtype, family):  # precision is the sender's: bits are kept
             raise WireError(f"{parcel.kind}: an array of {dtype} where {scalar.__name__} is due")
         values = np.empty(head.shape, dtype.newbyteorder("="))

@@ -28,13 +28,12 @@ The server knows who used an element since it told each device the gains by whic
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
-from radio.seeds import Use, stream
+from radio.schemes.pairs import from_elements, per_value, to_elements
 from radio.truncation import inverse_power, is_used
 from radio.uplink import Plan, Reception
 
@@ -51,15 +50,11 @@ def encode(
 ) -> tuple[NDArray[np.complex128], NDArray[np.floating]]:
     """update: (dimension,). returns: amplitudes (num_elements,), 0 where truncated; sent (dimension,), exactly
     `update` where it was sent and 0 elsewhere."""
-    order, gains = _order(plan.num_elements, plan.seed, plan.round), channel.over(plan.num_elements)
+    gains = channel.over(plan.num_elements)
     used = is_used(gains, plan.threshold)
-    padded = np.zeros(2 * plan.num_elements)
-    padded[: plan.dimension] = update
     amplitudes = np.zeros(plan.num_elements, dtype=np.complex128)
-    amplitudes[used] = plan.scale * padded.view(np.complex128)[order[used]] / gains[used]
-    pair_used = np.empty(plan.num_elements, dtype=bool)
-    pair_used[order] = used
-    return amplitudes, np.where(np.repeat(pair_used, 2)[: plan.dimension], update, update.dtype.type(0))
+    amplitudes[used] = plan.scale * to_elements(update, plan)[used] / gains[used]
+    return amplitudes, np.where(per_value(used, plan), update, update.dtype.type(0))
 
 
 def decode(reception: Reception, plan: Plan) -> NDArray[np.float64]:
@@ -67,10 +62,7 @@ def decode(reception: Reception, plan: Plan) -> NDArray[np.float64]:
     0 where nobody did. Raises ValueError if the reception does not say what channels they were told."""
     counts = _num_transmitters(reception, plan)
     weights = np.maximum(counts, 1) if plan.normalise == "transmitters" else len(plan.devices)
-    elements = np.where(counts > 0, reception.amplitudes / (plan.scale * weights), 0.0)
-    pairs = np.empty(plan.num_elements, dtype=np.complex128)
-    pairs[_order(plan.num_elements, plan.seed, plan.round)] = elements
-    return pairs.view(np.float64)[: plan.dimension]
+    return from_elements(np.where(counts > 0, reception.amplitudes / (plan.scale * weights), 0.0), plan)
 
 
 def mean_power(update_norm2: float, plan: Plan) -> float:
@@ -88,11 +80,3 @@ def _num_transmitters(reception: Reception, plan: Plan) -> NDArray[np.intp]:
             )
         counts += is_used(reception.channels[device].over(plan.num_elements), plan.threshold)
     return counts
-
-
-@lru_cache(maxsize=4)
-def _order(num_elements: int, seed: int, round_index: int) -> NDArray[np.intp]:
-    """(num_elements,) which pair of parameters each element carries, another order in every round."""
-    order = stream(seed, Use.ELEMENT_ORDER, round_index).permutation(num_elements)
-    order.setflags(write=False)
-    return order

@@ -1,25 +1,48 @@
-"""From a scheme's name to its pair of functions."""
+"""From a scheme's name to its pair of functions, and what a scheme says of itself."""
 
 import pkgutil
-from typing import cast
+from typing import Any, cast
 
-from radio.schemes import ideal, inversion, phase
-from radio.uplink import Scheme
+import numpy as np
+from numpy.typing import NDArray
 
-BUILT_IN = {"phase": phase, "inversion": inversion, "ideal": ideal}
+from radio.rice import Bits
+from radio.scheme_options import SchemeOptions
+from radio.schemes import aligned, ideal, inversion, mmse, phase
+from radio.schemes.digital import Digital
+from radio.schemes.on_support import OnSupport
+from radio.uplink import Plan, Scheme
+
+NAMES = ("phase", "inversion", "mmse", "digital", "ideal")
 NEEDED = ("num_elements", "encode", "decode")
 
 
-def load_scheme(name: str) -> Scheme:
-    """A built-in scheme, or "package.module:object" for a module or object with the functions of `Scheme`.
+def load_scheme(name: str, options: SchemeOptions | None = None) -> Scheme:
+    """A built-in scheme, or "package.module:object" for a module or object with the functions of `Scheme`; on the
+    shared support, if the options ask for one.
 
     Raises ValueError for a name that leads nowhere or to something that is no scheme.
     """
-    if name in BUILT_IN:
-        return cast(Scheme, BUILT_IN[name])
+    options = options or SchemeOptions()
+    scheme = _built_in(name, options) if name in NAMES else _imported(name)
+    return OnSupport(scheme, options.keep) if options.support != "own" else scheme
+
+
+def _built_in(name: str, options: SchemeOptions) -> Scheme:
+    schemes: dict[str, Any] = {
+        "phase": phase if options.support == "own" else aligned,
+        "inversion": inversion,
+        "mmse": mmse,
+        "digital": Digital(options.value_bits),
+        "ideal": ideal,
+    }
+    return cast(Scheme, schemes[name])
+
+
+def _imported(name: str) -> Scheme:
     if ":" not in name:
         raise ValueError(
-            f"link.scheme = {name!r} is unknown; known: {', '.join(BUILT_IN)}, or package.module:object"
+            f"link.scheme = {name!r} is unknown; known: {', '.join(NAMES)}, or package.module:object"
         )
     try:
         found = pkgutil.resolve_name(name)
@@ -37,3 +60,23 @@ def load_scheme(name: str) -> Scheme:
 def inverts(scheme: Scheme) -> bool:
     """Whether devices undo the magnitudes of their channels too, which a scheme says by INVERTS = True."""
     return bool(getattr(scheme, "INVERTS", False))
+
+
+def truncates(scheme: Scheme) -> bool:
+    """Whether devices leave weak elements empty, by a threshold of the plan: what inverts and has no other aim."""
+    return inverts(scheme) and not aims(scheme)
+
+
+def aims(scheme: Scheme) -> bool:
+    """Whether devices control their power by an aim that the plan has to name: AIMS = True."""
+    return bool(getattr(scheme, "AIMS", False))
+
+
+def is_on_air(scheme: Scheme) -> bool:
+    """Whether payloads are transmitted; if not, ON_AIR = False, they travel as bits and are accounted for."""
+    return bool(getattr(scheme, "ON_AIR", True))
+
+
+def pack_bits(scheme: Scheme, update: NDArray[np.floating], plan: Plan) -> Bits:
+    """What travels of an update by a scheme that is not on the air."""
+    return cast(Any, scheme).pack(update, plan)

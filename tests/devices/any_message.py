@@ -23,6 +23,8 @@ DTYPES = {
     np.complex64: ["<c8", "<c16"],
     np.complex128: ["<c16", ">c16"],
     np.complexfloating: ["<c8", "<c16"],
+    np.int32: ["<i4", ">i4"],
+    np.uint8: ["|u1"],
 }
 
 

@@ -33,7 +33,7 @@ def main(url, name, first, keys, *faults):
 
     def open_devices(welcome):
         everyone = targets(welcome.settings.devices + welcome.settings.held_out)
-        scheme = load_scheme(welcome.settings.scheme)
+        scheme = load_scheme(welcome.settings.scheme, welcome.settings.scheme_options)
         handlers = {n: faulty(QuadraticDevice(scheme, everyone[n]).handle) for n in welcome.numbers}
         return SimpleNamespace(handlers=handlers, radios=(), close=lambda: None)
 

@@ -38,7 +38,7 @@ class Process:
 
         def make(welcome):
             everyone = targets(welcome.settings.devices + welcome.settings.held_out)
-            scheme = load_scheme(welcome.settings.scheme)
+            scheme = load_scheme(welcome.settings.scheme, welcome.settings.scheme_options)
             self.made = {number: QuadraticDevice(scheme, everyone[number]) for number in welcome.numbers}
             handlers = {n: guarded(wrap(n, device.handle), n) for n, device in self.made.items()}
             return SimpleNamespace(handlers=handlers, radios=(), close=lambda: None)
