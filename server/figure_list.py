@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from server import figures, link_figures
+from server import cost_figures, figures, link_figures
 from server.budget_figure import budget_figure
 from server.run_reader import ROUNDING_DB, ArmRun
 
@@ -20,6 +20,7 @@ class Plot(NamedTuple):
     heading: str
     make: Callable[[Arms], Figure | None]
     caption: Callable[[Arms], str]
+    all_arms: bool = False  # or the first of each family that differs in SNR alone
 
 
 DECODED = (("nmse", "decoded"), ("nmse_full", "whole update"))
@@ -65,6 +66,35 @@ def _air(arms: Arms) -> str:
         f"and no noise: after decoding (air) and before it (amplitude). Lower is better. {_dots(arms)}"
         f"{_left_out(arms, AIR)}"
     )
+
+
+def _cost(arms: Arms) -> str:
+    return (
+        "The same accuracies over the resource elements, and over the energy, that payloads have taken by then; "
+        "further left is cheaper (logarithmic axes). Preambles, pilots and sounding are not counted: the table has "
+        "them. "
+        f"Energy 1 is that of one element at the nominal power.{_accounted(arms)}"
+    )
+
+
+def _error_cost(arms: Arms) -> str:
+    return (
+        "A point an arm, means over rounds: down and to the left is better. Decoded: against the mean of what was "
+        "sent. "
+        f"Whole update: against the mean of all that devices had to say.{_accounted(arms)}"
+    )
+
+
+def _snr(arms: Arms) -> str:
+    return (
+        "A line for each set of arms that differ in SNR alone. The other figures and the table show the first arm of "
+        f"each.{_accounted(arms)}"
+    )
+
+
+def _accounted(arms: Arms) -> str:
+    names = [arm.name for arm in arms if any(record.get("accounted") for record in arm.rounds)]
+    return f" Accounted, not transmitted: {', '.join(names)}." if names else ""
 
 
 def _budget(arms: Arms) -> str:
@@ -117,6 +147,9 @@ PLOTS = (
     Plot("meta_gradient", "Progress of meta-training", figures.gradient_figure, _gradient),
     Plot("nmse", "Error of the estimate", partial(figures.error_figure, errors=DECODED), _decoded),
     Plot("nmse_air", "The air's part of the error", partial(figures.error_figure, errors=AIR), _air),
+    Plot("cost", "Accuracy for what was spent", cost_figures.cost_figure, _cost),
+    Plot("error_cost", "Error for what a round spends", cost_figures.error_cost_figure, _error_cost),
+    Plot("snr", "Results over SNR", cost_figures.snr_figure, _snr, all_arms=True),
     Plot("error_budget", "Where the error comes from", budget_figure, _budget),
     Plot("amplitudes", "Amplitudes of one frame", link_figures.amplitude_figure, _amplitudes),
     Plot("spectrum", "Spectrum of one frame", link_figures.spectrum_figure, _spectrum),

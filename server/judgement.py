@@ -51,6 +51,7 @@ def decode_and_judge(
     record["transmit_energy"] = math.fsum(energies) + math.fsum(reception.charges.values())
     mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
     mean_update = mean_vector(updates)
+    record["values"] = int(np.count_nonzero(mean_sent))
     if truth is None or not is_on_air(scheme):
         estimate = _finite(scheme.decode(reception, plan))
     else:

@@ -177,6 +177,7 @@ def summarise(
         "gap_s": total("gap_s") / len(done) if done else None,
         "transmit_energy": total("transmit_energy"),
         "control_bits": total("control_bits"),
+        "values": total("values"),
         "accounted": any(record.get("accounted") for record in done),
     }
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from server.checkpoint import write_whole
+from server.families import leading
 from server.figure_list import PLOTS
 from server.page import Html, details, element, figure, page, row, table
 from server.recorder import Record
 from server.results import results_table, sentence, swatch
 from server.run_reader import ArmRun, read_run
+from server.scheme_guide import scheme_guide
 
 DOTS_PER_INCH = 200
 MAX_LISTED = 50
@@ -34,6 +36,10 @@ GLOSSARY = (
     ("SNR", "Mean received payload power over noise power per resource element, averaged over devices."),
     ("Channel uses, overhead uses", "Resource elements of payloads; those of preambles, pilots and sounding. Airtime "
      "counts both. Transmit energy is the sum of |amplitude|², where 1 is the power limit of an element."),
+    ("Values", "Entries of the update that a round's aggregate holds, other than 0; each counts once, however many "
+     "devices sent it."),
+    ("Control bits", "What a payload needs over the control channel beside parameters and channels: powers, the common "
+     "scale, the support where the server announces one."),
 )  # fmt: skip
 
 
@@ -45,11 +51,12 @@ def write_report(folder: Path) -> Path:
     arms = read_run(folder)
     drawn: list[Html] = []
     for plot in PLOTS:
-        sheet = plot.make(arms)
+        shown = arms if plot.all_arms else leading(arms)
+        sheet = plot.make(shown)
         if sheet is not None:
             png = to_png(sheet)
             write_whole(folder / "figures" / f"{plot.name}.png", png)
-            drawn.append(figure(plot.heading, plot.caption(arms), png))
+            drawn.append(figure(plot.heading, plot.caption(shown), png))
     path = folder / "report.html"
     write_whole(path, compose(folder.resolve().name, arms, drawn).encode())
     return path
@@ -67,6 +74,7 @@ def compose(name: str, arms: Sequence[ArmRun], drawn: Sequence[Html]) -> str:
     seeds = ", ".join(dict.fromkeys(str(arm.setting("run", "seed") or 0) for arm in arms))
     task = ", ".join(dict.fromkeys(str(arm.setting("task", "name") or "") for arm in arms))
     title = f"{name}, seed {seeds}"
+    leads = leading(arms)
     return page(
         title,
         element("h1", title),
@@ -77,11 +85,12 @@ def compose(name: str, arms: Sequence[ArmRun], drawn: Sequence[Html]) -> str:
         ),
         *(
             element("p", swatch(index), element("strong", arm.name), Html("&ensp;"), sentence(arm))
-            for index, arm in enumerate(arms)
+            for index, arm in enumerate(leads)
         ),
         element("h2", "Results"),
-        element("div", results_table(arms), element("div", *drawn[:2], class_="side"), class_="lead"),
+        element("div", results_table(leads), element("div", *drawn[:2], class_="side"), class_="lead"),
         element("div", *drawn[2:], class_="figures"),
+        *scheme_guide(arms),
         *_failures(arms),
         element("h2", "What the words mean"),
         element(

@@ -71,10 +71,15 @@ def results_table(arms: Sequence[ArmRun]) -> Html:
         add(label, partial(_error, key))
     group("Cost")
     add("channel uses", lambda arm: _count(arm.numbers().get("channel_uses")))
+    add("… accounted, not transmitted", lambda arm: "yes" if arm.numbers().get("accounted") else "no")
     add("overhead uses", lambda arm: _count(arm.numbers().get("overhead_uses")))
     add("airtime", lambda arm: _quantity(arm.numbers().get("airtime_s"), "s"))
     add("sounding to payload", lambda arm: _quantity(arm.numbers().get("gap_s"), "s"))
     add("transmit energy", lambda arm: _count(arm.numbers().get("transmit_energy")))
+    add("control bits", lambda arm: _count(arm.numbers().get("control_bits")))
+    add("values", lambda arm: _count(arm.numbers().get("values")))
+    add("… a second of air", partial(_rate, "airtime_s"))
+    add("… a second of wall time", partial(_rate, "wall_s"))
     add("wall time", lambda arm: _duration(arm.numbers().get("wall_s")))
     return table(head, rows)
 
@@ -127,6 +132,12 @@ def _error(key: str, arm: ArmRun) -> str:
     if arm.is_exact(key):
         return "only rounding"
     return NONE if error_db is None else _decibel(error_db)
+
+
+def _rate(key: str, arm: ArmRun) -> str:
+    """Values aggregated per second of a kind."""
+    numbers = arm.numbers()
+    return _count(numbers["values"] / numbers[key]) if numbers.get("values") and numbers.get(key) else NONE
 
 
 def _decibel(level_db: float) -> str:

@@ -17,7 +17,7 @@ from server.metrics import mean_db
 from server.recorder import CONFIG, FRAME, MANIFEST, SUMMARY, Record, budget_db, read_rounds
 
 ERRORS = ("nmse", "nmse_full", "nmse_air", "nmse_amplitude")
-TOTALS = ("channel_uses", "overhead_uses", "airtime_s", "transmit_energy")
+TOTALS = ("channel_uses", "overhead_uses", "airtime_s", "transmit_energy", "control_bits", "values")
 ROUNDING_DB = -150.0  # below this an error is that of float arithmetic, not of a channel
 
 
@@ -68,6 +68,7 @@ class ArmRun:
         so_far |= {f"{key}_db": mean_db([record.get(key) for record in done]) for key in ERRORS}
         so_far["error_budget_db"] = budget_db(done)
         so_far |= {key: math.fsum(record.get(key, 0) for record in done) for key in TOTALS if done}
+        so_far["accounted"] = any(record.get("accounted") for record in done)
         gaps_s = [record["gap_s"] for record in done if "gap_s" in record]
         so_far["gap_s"] = math.fsum(gaps_s) / len(gaps_s) if gaps_s else None
         so_far |= {"rounds": len(self.rounds), "failed_rounds": len(self.rounds) - len(done)}
