@@ -23,7 +23,7 @@ from benchmarks.proof_output import CONFIDENCE, FIGURES, save
 from server.figure_style import add_legend, new_figure, style, tidy
 
 EXPERIMENT = Path(__file__).resolve().parent.parent / "experiments" / "ours.toml"
-ARMS = ("published", "tenth", "quarter", "same", "ideal")
+ARMS = ("published", "ideal", "tenth", "quarter", "same")
 MAIN_SNR_DB = 20.0
 SHOWN = ("accuracy_after", "nmse_db", "nmse_full_db", "channel_uses", "transmit_energy", "control_bits")
 
