@@ -25,13 +25,6 @@ def random_support(dimension: int, num_entries: int, seed: int, round_index: int
     return np.sort(drawn).astype(np.int32)
 
 
-def largest(scores: NDArray[np.floating], num_entries: int, seed: int, round_index: int) -> Support:
-    """(num_entries,) rising, the entries with the highest scores; among equal ones the round's seed decides."""
-    order = stream(seed, Use.SUPPORT, round_index).permutation(len(scores))
-    chosen = order[np.argsort(-scores[order], kind="stable")[:num_entries]]
-    return np.sort(chosen).astype(np.int32)
-
-
 def support_bits(dimension: int, num_entries: int) -> int:
     """log2 of the number of supports, rounded up: what it takes to tell one that nobody can foresee."""
     ways = (

@@ -133,7 +133,7 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
             proxy = _local_proxy(parts, link)
             opened.callback(proxy.close)
         update = experiment.update
-        rule = support_rule(update.support, update.keep, experiment.run.seed)
+        rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
         rounds = Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth, rule)
         yield Bench(rounds, link.radios, hosts)
 

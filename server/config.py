@@ -60,12 +60,13 @@ class FleetSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateSettings:
-    """The `update` table. keep: k/d; measurements: M/d."""
+    """The `update` table. keep: k/d; measurements: M/d; block: entries that a shared vote chooses together."""
 
     keep: Ratio = 0.04
     measurements: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.4
     memory: MemoryKind = "long"
     support: Support = "own"
+    block: Count = 32
     estimator: Estimator = "oamp"
 
 

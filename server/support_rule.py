@@ -35,7 +35,7 @@ class SupportRule(Protocol):
         ...
 
 
-def support_rule(support: Support, keep: float, seed: int) -> SupportRule | None:
+def support_rule(support: Support, keep: float, block_len: int, seed: int) -> SupportRule | None:
     """None where every device chooses its own."""
     match support:
         case "own":
@@ -43,7 +43,7 @@ def support_rule(support: Support, keep: float, seed: int) -> SupportRule | None
         case "shared-random":
             return RandomSupport(keep, seed)
         case "shared-vote":
-            return VotedSupport(keep, seed)
+            return VotedSupport(keep, block_len, seed)
 
 
 class RandomSupport:

@@ -1,58 +1,68 @@
-"""A support chosen from the aggregates so far: which entries have most waiting by now, as far as one can foretell."""
+"""A support chosen from the aggregates so far: the blocks of entries that have most waiting, as far as one can
+foretell."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.support import largest, num_kept, support_bits
+from radio.seeds import Use, stream
+from radio.support import num_kept, support_bits
 
-BLOCK_LEN = (
-    64  # neighbours in the flat vector that are taken to change alike: weights of one filter or neuron
-)
-FORGETTING = 0.8  # of what an aggregate told, by each later one of the same entry
-NEIGHBOURS_WEIGHT = 4.0  # of the block's mean, in aggregates of the entry itself
-EVERYBODYS_WEIGHT = 4.0  # of the mean of all, in aggregates of the block
+FORGETTING = 0.8  # of what an aggregate told of a block, by each later one
+EVERYBODYS_WEIGHT = 0.25  # of the mean rate of all, in aggregates of a whole block
 
 
 class VotedSupport:
     """With long memory an entry that does not travel adds up on the devices. Changes of a round have little to do with
     those of the last one, so that the sum is a random walk: after w rounds its expected square is w times the entry's
     rate v, the variance of a round's change. Serving k of d such queues a round, what waits in all is least when each
-    is served in proportion to sqrt(v), and choosing the k with the highest v w^2 does that: the index policy of
-    the age of information (Kadota, Sinha, Uysal-Biyikoglu, Singh and Modiano, IEEE/ACM Trans. Networking 26, 2018),
-    with rates as weights.
+    is served in proportion to sqrt(v), and choosing the k with the highest v w^2 does that: the index policy of the age
+    of information (Kadota, Sinha, Uysal-Biyikoglu, Singh and Modiano, IEEE/ACM Trans. Networking 26, 2018), with rates
+    as weights.
 
-    Rates come from the aggregates: the square of an entry's estimate over the rounds that it had waited, a sample of
-    one. An entry that looked small by chance would wait for ever, so each is held together with its neighbours' mean,
-    and that with everybody's. No device sends anything for it: what was added in the air is the vote.
+    Rates come from the aggregates: the squares of the estimates over the rounds that their entries had waited. One
+    entry tells little and costs as much to announce as it carries: blocks of neighbours in the flat vector, weights of
+    one filter or neuron, are judged and chosen together. Their rates are held together with the mean of all, so that
+    none that was quiet for once is forgotten. No device sends anything for it: what was added in the air is the vote.
     """
 
-    def __init__(self, keep: float, seed: int) -> None:
-        self._keep, self._seed = keep, seed
-        self._squares = np.zeros(0)  # sum of samples of the rate, forgetting
-        self._counts = np.zeros(0)  # and of their number
-        self._waited = np.zeros(0)  # rounds since the entry travelled
+    def __init__(self, keep: float, block_len: int, seed: int) -> None:
+        self._keep, self._block_len, self._seed = keep, block_len, seed
+        self._squares = np.zeros(0)  # (num_blocks,) sum of samples of the rate, forgetting
+        self._counts = np.zeros(0)  # (num_blocks,) and of their number
+        self._waited = np.zeros(0)  # (dimension,) rounds since the entry travelled
 
     def choose(self, round_index: int, dimension: int) -> NDArray[np.int32]:
-        """The highest indices; the round's seed decides among equal ones."""
+        """Blocks with the highest indices, of the last one only what there is room for; the round's seed decides among
+        equal ones."""
         self._know(dimension)
-        scores = self._rates() * (self._waited + 1.0) ** 2
-        return largest(scores, num_kept(dimension, self._keep), self._seed, round_index)
+        ages = self._per_block((self._waited + 1.0) ** 2) / self._per_block(np.ones(dimension))
+        order = stream(self._seed, Use.SUPPORT, round_index).permutation(len(ages))
+        ranked = order[np.argsort(-(self._rates() * ages)[order], kind="stable")]
+        entries = (ranked[:, None] * self._block_len + np.arange(self._block_len)).reshape(-1)
+        return np.sort(entries[entries < dimension][: num_kept(dimension, self._keep)]).astype(np.int32)
 
     def learn(self, support: NDArray[np.int32], estimate: NDArray[np.floating]) -> None:
         """Samples from what travelled, and one more round of waiting for all else."""
         self._know(len(estimate))
-        samples = estimate[support] ** 2 / (self._waited[support] + 1.0)
-        self._squares[support] = FORGETTING * self._squares[support] + samples
-        self._counts[support] = FORGETTING * self._counts[support] + 1.0
+        samples, counts = np.zeros((2, len(estimate)))
+        samples[support] = estimate[support] ** 2 / (self._waited[support] + 1.0)
+        counts[support] = 1.0
+        told = self._per_block(counts)
+        memory = np.where(told > 0.0, FORGETTING, 1.0)
+        self._squares = memory * self._squares + self._per_block(samples)
+        self._counts = memory * self._counts + told
         self._waited += 1.0
         self._waited[support] = 0.0
 
     def announced_bits(self, dimension: int) -> int:
-        """The server tells its choice."""
-        return support_bits(dimension, num_kept(dimension, self._keep))
+        """The server tells the blocks, and which of them is cut short."""
+        kept = num_kept(dimension, self._keep)
+        num_blocks, chosen = (math.ceil(count / self._block_len) for count in (dimension, kept))
+        return support_bits(num_blocks, chosen) + math.ceil(math.log2(chosen))
 
     def save(self) -> dict[str, NDArray[Any]]:
         """Samples and waiting times."""
@@ -65,17 +75,19 @@ class VotedSupport:
 
     def _know(self, dimension: int) -> None:
         if len(self._waited) != dimension:
-            self._squares, self._counts, self._waited = (np.zeros(dimension) for _ in range(3))
+            num_blocks = math.ceil(dimension / self._block_len)
+            self._squares, self._counts = np.zeros(num_blocks), np.zeros(num_blocks)
+            self._waited = np.zeros(dimension)
+
+    def _per_block(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over blocks."""
+        return np.asarray(np.add.reduceat(values, np.arange(0, len(values), self._block_len)))
 
     def _rates(self) -> NDArray[np.float64]:
-        """(dimension,) of each entry, as far as it, its neighbours and all tell."""
+        """(num_blocks,) of each block, as far as it and all tell."""
         total = self._counts.sum()
         if total == 0.0:
             return np.ones(len(self._counts))
-        starts = np.arange(0, len(self._counts), BLOCK_LEN)
-        squares, counts = np.add.reduceat(self._squares, starts), np.add.reduceat(self._counts, starts)
+        weight = EVERYBODYS_WEIGHT * self._block_len
         everybodys = self._squares.sum() / total
-        blocks = (EVERYBODYS_WEIGHT * everybodys + squares) / (EVERYBODYS_WEIGHT + counts)
-        neighbours = np.repeat(blocks, BLOCK_LEN)[: len(self._counts)]
-        rates = (NEIGHBOURS_WEIGHT * neighbours + self._squares) / (NEIGHBOURS_WEIGHT + self._counts)
-        return np.asarray(rates, dtype=np.float64)
+        return np.asarray((weight * everybodys + self._squares) / (weight + self._counts))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from server.support_rule import support_rule
-from server.support_vote import BLOCK_LEN, VotedSupport
+from server.support_vote import VotedSupport
 
-DIMENSION, KEEP = 40 * BLOCK_LEN, 0.1
+FILTER_LEN, BLOCK_LEN = 64, 16
+DIMENSION, KEEP = 40 * FILTER_LEN, 0.1
 
 
 def serve(rule, rates, num_rounds, seed=3):
@@ -30,7 +31,7 @@ def serve(rule, rates, num_rounds, seed=3):
 def rates():
     """Filters whose weights change by amounts that are two decades apart, weights of one within a few decibels."""
     rng = np.random.default_rng(5)
-    of_blocks = 10.0 ** np.repeat(rng.uniform(-2, 0, DIMENSION // BLOCK_LEN), BLOCK_LEN)
+    of_blocks = 10.0 ** np.repeat(rng.uniform(-2, 0, DIMENSION // FILTER_LEN), FILTER_LEN)
     return of_blocks * rng.uniform(0.5, 1.5, DIMENSION)
 
 
@@ -40,7 +41,7 @@ def test_what_waits_comes_near_the_least_that_any_schedule_leaves(rates):
     num_kept = round(KEEP * DIMENSION)
     least = (np.sqrt(rates).sum() ** 2 / num_kept - rates.sum()) / 2.0
     waiting = {
-        support: float((serve(support_rule(support, KEEP, 1), rates, 400)[100:] @ rates).mean())
+        support: float((serve(support_rule(support, KEEP, BLOCK_LEN, 1), rates, 400)[100:] @ rates).mean())
         for support in ("shared-random", "shared-vote")
     }
     # drawn at random, an entry waits d / k - 1 rounds in the mean, geometrically distributed
@@ -49,14 +50,14 @@ def test_what_waits_comes_near_the_least_that_any_schedule_leaves(rates):
 
 
 def test_every_entry_has_its_turn(rates):
-    ages = serve(VotedSupport(KEEP, 1), rates, 400)
+    ages = serve(VotedSupport(KEEP, BLOCK_LEN, 1), rates, 400)
     # of the slowest the ideal period is sum_j sqrt(v_j) / (k sqrt(v)); rates that are guessed double it at most
     longest = np.sqrt(rates).sum() / (round(KEEP * DIMENSION) * np.sqrt(rates.min()))
     assert ages.max() < 2.0 * longest
 
 
 def test_an_entry_that_was_small_by_chance_is_not_forgotten():
-    rule, rates = VotedSupport(KEEP, 1), np.ones(DIMENSION)
+    rule, rates = VotedSupport(KEEP, BLOCK_LEN, 1), np.ones(DIMENSION)
     first = rule.choose(0, DIMENSION)
     estimate = np.zeros(DIMENSION)
     estimate[first[1:]] = 1.0  # the first one's aggregate happens to be 0
@@ -66,7 +67,7 @@ def test_an_entry_that_was_small_by_chance_is_not_forgotten():
 
 
 def test_choices_are_rising_repeatable_and_survive_a_checkpoint(rates):
-    whole, begun, resumed = (VotedSupport(KEEP, 7) for _ in range(3))
+    whole, begun, resumed = (VotedSupport(KEEP, BLOCK_LEN, 7) for _ in range(3))
     serve(whole, rates, 20)
     serve(begun, rates, 20)
     resumed.restore(begun.save())
