@@ -12,7 +12,7 @@ import msgspec
 from radio.numerologies import PRESETS
 from server.config import Arm, ConfigError, Experiment
 from server.config_checks import check
-from server.strict_tables import Table, explain, refuse_non_finite, refuse_unknown_keys
+from server.strict_tables import Table, explain, read_tables, refuse_non_finite, refuse_unknown_keys
 
 
 def load_arms(path: Path, overrides: Sequence[str] = ()) -> list[Arm]:
@@ -20,12 +20,7 @@ def load_arms(path: Path, overrides: Sequence[str] = ()) -> list[Arm]:
 
     Raises ConfigError.
     """
-    try:
-        base = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    base = read_tables(path)
     arm_tables = base.pop("arm", [])
     for override in overrides:
         _merge(base, _parse_override(override))

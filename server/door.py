@@ -43,8 +43,8 @@ class Letter(NamedTuple):
     frames: list[Buffer]
 
 
-def check_bind(url: str, with_keys: bool) -> None:
-    """ConfigError unless `url` is tcp://ADDRESS:PORT and, without keys, of the loopback."""
+def check_bind(url: str, with_keys: bool, what: str = "--bind", keys: str = "--keys DIR") -> None:
+    """ConfigError unless `url` is tcp://ADDRESS:PORT and, without keys, of the loopback. what, keys: their names."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -53,12 +53,12 @@ def check_bind(url: str, with_keys: bool) -> None:
         address = ipaddress.ip_address("0.0.0.0" if host == "*" else host)
     except ValueError as error:
         raise ConfigError(
-            f"--bind {url} is not of the form tcp://ADDRESS:PORT; write for example tcp://127.0.0.1:5750"
+            f"{what} {url} is not of the form tcp://ADDRESS:PORT; write for example tcp://127.0.0.1:5750"
         ) from error
     if not with_keys and not address.is_loopback:
         raise ConfigError(
-            f"--bind {url} reaches beyond the loopback, where only devices with keys may connect; "
-            "make keys with airmeta keys DIR and give --keys DIR, or bind to 127.0.0.1"
+            f"{what} {url} reaches beyond the loopback, where only devices with keys may connect; "
+            f"make keys with airmeta keys DIR and give {keys}, or bind to 127.0.0.1"
         )
 
 

@@ -3,7 +3,9 @@
 import dataclasses
 import math
 import re
+import tomllib
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +13,17 @@ import msgspec
 from server.config import ConfigError
 
 Table = dict[str, Any]
+CONFIGURATION = "docs/configuration.md"
+
+
+def read_tables(path: Path) -> Table:
+    """Of a TOML file. ConfigError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; give the path of a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
 def refuse_unknown_keys(table: Any, kind: Any, where: str) -> None:
@@ -38,8 +51,8 @@ def refuse_non_finite(value: Any, where: str) -> None:
             refuse_non_finite(item, where)
 
 
-def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
-    """msgspec's finding with the key spelt as in the file and the value that was found."""
+def explain(error: msgspec.ValidationError, tables: Table, kind: Any, page: str = CONFIGURATION) -> str:
+    """msgspec's finding with the key spelt as in the file and the value that was found. page: where keys are told."""
     text = str(error)
     match = re.search(r" - at `\$\.([\w.]+)(?:\[[^\]]*\])?`$", text)
     if not match:
@@ -52,7 +65,7 @@ def explain(error: msgspec.ValidationError, tables: Table, kind: Any) -> str:
     if isinstance(value, dict):
         return finding  # of a table as a whole: its message names the key
     finding += _choices(key, kind)
-    return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see docs/configuration.md"
+    return f"{key} = {value!r}: {finding[0].lower()}{finding[1:]}; see {page}"
 
 
 def _choices(key: str, kind: Any) -> str:
