@@ -23,8 +23,22 @@ def silence_radio(uri: str, num_channels: int = 1, timeout_s: float = 5.0) -> No
         link.close()
 
 
+def silence_all(uris: Sequence[str], num_channels: int = 1, timeout_s: float = 5.0) -> int:
+    """Tries every radio and prints what became of it; 0 if all are surely silent, otherwise 1."""
+    failed = False
+    for uri in uris:
+        try:
+            silence_radio(uri, num_channels, timeout_s)
+        except RadioError as error:
+            failed = True
+            sys.stderr.write(f"{error}\n")
+        else:
+            sys.stdout.write(f"{uri}: silent\n")
+    return int(failed)
+
+
 def main(words: Sequence[str] | None = None) -> int:
-    """Tries every radio; says of each what became of it."""
+    """The command. words: its arguments, those of this process if None."""
     parser = argparse.ArgumentParser(prog="python -m radio.silence", description="Make radios silent.")
     parser.add_argument(
         "uris", nargs="+", metavar="URI", help="of libiio, for example ip:192.168.2.1 or usb:1.5.5"
@@ -36,16 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "--timeout", type=float, default=5.0, metavar="SECONDS", help="for each answer (default 5)"
     )
     chosen = parser.parse_args(words)
-    failed = False
-    for uri in chosen.uris:
-        try:
-            silence_radio(uri, chosen.channels, chosen.timeout)
-        except RadioError as error:
-            failed = True
-            sys.stderr.write(f"{error}\n")
-        else:
-            sys.stdout.write(f"{uri}: silent\n")
-    return int(failed)
+    return silence_all(chosen.uris, chosen.channels, chosen.timeout)
 
 
 if __name__ == "__main__":

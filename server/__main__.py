@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -26,13 +26,16 @@ from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
 from server.arm_parts import Parts
 from server.compose_air import open_air
+from server.compose_device import host_devices
 from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.console import print_air, print_findings, print_status, print_summaries, progress_of
 from server.doctor import IIOD_PORT, can_simulate, examine
 from server.door import check_bind
+from server.lab_file import load_lab
+from server.lab_use import check_arms, device_terms, server_terms
 from server.launch import Remote
-from server.signals import ending_on_sigterm, ends_with
+from server.signals import ending_on_sigterm
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -69,73 +72,57 @@ def run(
 @app.command()
 def server(
     config: run_options.Config,
-    bind: run_options.Bind = run_options.BIND,
+    bind: run_options.Bind = None,
     keys: run_options.KeyFolder = None,
     settings: run_options.Settings = None,
     seed: run_options.Seed = None,
     folder: run_options.Folder = None,
     resume: run_options.Resume = False,
+    lab: run_options.LabFile = None,
 ) -> None:
     """As run, with devices that are processes of their own and connect from wherever they are."""
     with _refusing_bad_input():
-        check_bind(bind, keys is not None)
-        arms, folder = run_options.arms_and_folder(config, settings, seed, folder, resume)
-    _run_arms(arms, folder, resume, Remote(bind, keys, on_listening=_print_listening))
+        inventory = load_lab(lab) if lab is not None else None
+        terms = server_terms(inventory, bind, keys, settings, run_options.BIND)
+        check_bind(terms.bind, terms.keys is not None)
+        arms, folder = run_options.arms_and_folder(config, terms.settings, seed, folder, resume)
+        if inventory is not None:
+            check_arms(inventory, arms)
+    _run_arms(arms, folder, resume, Remote(terms.bind, terms.keys, on_listening=_print_listening))
 
 
 @app.command()
 def device(
-    url: run_options.ServerUrl,
     name: run_options.Name,
+    url: run_options.ServerUrl = None,
     count: run_options.Count = None,
     first: run_options.First = -1,
     radio: run_options.Radio = None,
     keys: run_options.KeyFolder = None,
+    lab: run_options.LabFile = None,
     leash: run_options.Leash = False,
 ) -> None:
     """Host devices for a server, until it has no more work."""
-    from devices.client import ClientError
-    from devices.composition import serve_devices
-
-    uris = tuple(radio or ())
     with _refusing_bad_input():
-        if uris and count not in (None, len(uris)):
-            raise ConfigError(
-                f"--count {count} with {len(uris)} radios; a device with a radio needs one of its own"
-            )
-    code = 0
-    with told_to_end() as told:
-        ended = bool if leash is False else ends_with(sys.stdin.fileno())
-        try:
-            is_idle = serve_devices(
-                url,
-                name,
-                lambda: bool(told) or ended(),
-                count=len(uris) or count or 1,
-                first=first,
-                uris=uris,
-                keys=keys,
-            )
-        except ClientError as error:
-            err.print(f"error: {error}")
-            code, is_idle = 1, True
-        except KeyFileError as error:
-            err.print(f"error: {error}")
-            code, is_idle = 2, True
-    if not is_idle:  # what is being computed is of no use to anybody, and cannot be interrupted
+        inventory = load_lab(lab) if lab is not None else None
+        terms = device_terms(inventory, name, url, count, first, radio or (), keys)
+    ending = host_devices(name, terms, leash, lambda why: err.print(f"error: {why}"))
+    if not ending.is_idle:  # what is being computed is of no use to anybody, and cannot be interrupted
         sys.stdout.flush()
-        os._exit(code)
-    raise typer.Exit(code)
+        os._exit(ending.code)
+    raise typer.Exit(ending.code)
 
 
 @app.command()
 def keys(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the keys")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices, by --id")] = None,
+    folder: run_options.NewKeyFolder,
+    names: run_options.KeyNames = None,
+    lab: run_options.LabOfNames = None,
 ) -> None:
     """Make keys of a server and its devices, and the list of devices that it lets in."""
     with _refusing_bad_input():
-        made = make_keys(folder, tuple(names or ()))
+        listed = tuple(entry.name for entry in load_lab(lab).devices) if lab is not None else ()
+        made = make_keys(folder, tuple(dict.fromkeys((*(names or ()), *listed))))
     for path in made:
         out.print(path, highlight=False, soft_wrap=True)
     out.print(
@@ -145,7 +132,7 @@ def keys(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run, or of one of its arms")],
+    folder: run_options.RunFolder,
 ) -> None:
     """Rebuild report.html and figures/ from a run folder."""
     from server.report import write_report
@@ -156,7 +143,7 @@ def report(
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run, or of one of its arms")],
+    folder: run_options.RunFolder,
 ) -> None:
     """Show a run from another terminal: round, last figures, devices and their state."""
     from server.status import read_status
@@ -167,20 +154,47 @@ def status(
 
 @app.command()
 def doctor(
-    radio: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URI", help="Examine a radio, e.g. ip:192.168.2.1; may be repeated."),
-    ] = None,
+    radio: run_options.Examined = None,
+    lab: run_options.LabHere = None,
+    name: run_options.LabName = None,
 ) -> None:
     """Say what is installed, what is reachable, what is wrong and how to mend it."""
-    findings = examine(tuple(radio or ()))
-    print_findings(out, findings)
-    if can_simulate(findings):
+    from server.lab_doctor import examine_lab, is_ready
+
+    with _refusing_bad_input():
+        run_options.check_name_of_lab(name, lab)
+        examined = examine_lab(load_lab(lab), name) if lab is not None else None
+    findings = examine(tuple(radio or ()), with_lab=lab is not None)
+    print_findings(out, [*findings, *(examined.findings if examined else ())])
+    can_run = can_simulate(findings) if examined is None else is_ready(examined, findings)
+    if examined is not None:
+        names = ", ".join(examined.here)
+        cannot = f"cannot start here: {names}; mend what is missing or wrong above"
+        out.print(f"can start here: {names}" if can_run else cannot, highlight=False)
+    elif can_run:
         out.print("the simulated backend can run: airmeta run experiments/quickstart.toml", highlight=False)
     else:
         out.print("the simulated backend cannot run; mend what is missing or wrong above", highlight=False)
     silent = any(finding.name in (radio or ()) and finding.verdict != "ok" for finding in findings)
-    raise typer.Exit(0 if can_simulate(findings) and not silent else 1)
+    raise typer.Exit(0 if can_run and not silent else 1)
+
+
+@app.command()
+def silence(
+    uris: run_options.Radios = None,
+    lab: run_options.LabHere = None,
+    name: run_options.LabName = None,
+) -> None:
+    """Make radios silent, whoever left them sounding."""
+    from radio.silence import silence_all
+    from server.lab_doctor import shares_here
+
+    with _refusing_bad_input():
+        run_options.check_name_of_lab(name, lab)
+        if not uris and lab is None:
+            raise ConfigError("no radio is named; give URI ..., or --lab FILE")
+        shares = shares_here(load_lab(lab), name) if lab is not None else []
+    raise typer.Exit(silence_all([*(uris or ()), *(share.radio for share in shares if share.radio)]))
 
 
 @app.command()

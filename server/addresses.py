@@ -1,4 +1,4 @@
-"""Addresses that virtual radios are served at, one each: the next ones after a first, checked before all starts."""
+"""Addresses of this machine: consecutive ones for virtual radios, checked before all starts, and whose they are."""
 
 import errno
 import ipaddress
@@ -7,9 +7,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from server.config import ConfigError
 
+Place = tuple[Any, ...]  # of a family, as socket takes it
 LISTENING = "0A"  # state of a socket in /proc/net/tcp
 
 
@@ -50,6 +52,27 @@ def check_free(hosts: tuple[str, ...], port: int) -> None:
                 f"cannot listen at {host} port {port}: {os.strerror(error.errno or 0)}; give addresses of this machine "
                 "with --host"
             ) from error
+
+
+def resolve(host: str) -> list[tuple[int, Place]]:
+    """(family, socket address with port 0) of a name or an address. AddressError for a name that has none."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise AddressError(f"{host} has no address: {error.strerror}; write an IP address") from error
+    return [(family, place) for family, _, _, _, place in found]
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Whether one could listen there. AddressError for a name that has no address."""
+    return any(_can_bind(family, place) for family, place in resolve(host))
+
+
+def _can_bind(family: int, place: Place) -> bool:
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind(place)
+        return True
+    return False
 
 
 def _by_whom(host: str, port: int) -> str:

@@ -4,12 +4,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["ok", "missing", "wrong"]
 IIOD_PORT = 30431
+MAX_CONTEXT_BYTES = 1 << 22  # of a radio's description of itself; a Pluto's has some 50,000
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ MODULES = (  # module, distribution, what needs it, remedy
 SIMULATION_NEEDS = ("numpy", "scipy", "msgspec", "safetensors", "matplotlib", "torch", "gnuradio")
 
 
-def examine(uris: tuple[str, ...] = ()) -> list[Finding]:
-    """Machine, libraries, the simulated air, and each radio named."""
+def examine(uris: tuple[str, ...] = (), with_lab: bool = False) -> list[Finding]:
+    """Machine, libraries, the simulated air, and each radio named. with_lab: an inventory names radios as well."""
     findings = [
         Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Finding("processor", "ok", f"{len(os.sched_getaffinity(0))} cores usable"),
     ]
     findings += [_examine_module(*module) for module in MODULES]
-    if not uris:
+    if not uris and not with_lab:
         findings.append(Finding("radios", "ok", "none named; --radio ip:192.168.2.1 examines one"))
     return findings + [examine_radio(uri) for uri in uris]
 
@@ -81,6 +83,23 @@ def examine_radio(uri: str, timeout_s: float = 3.0) -> Finding:
             f"check power, cable and address: ping {host}",
         )  # fmt: skip
     return Finding(uri, "ok", f"libiio daemon {answer}")
+
+
+def ask_serial(uri: str, timeout_s: float = 3.0) -> str:
+    """The serial number that a radio's daemon tells, of "ip:HOST" or "ip:HOST:PORT". OSError, ValueError."""
+    host, _, port = uri.removeprefix("ip:").partition(":")
+    with socket.create_connection((host, int(port or IIOD_PORT)), timeout_s) as connection:
+        connection.settimeout(timeout_s)
+        connection.sendall(b"PRINT\r\n")
+        with connection.makefile("rb") as answer:
+            length = int(answer.readline(32))
+            if not 0 < length <= MAX_CONTEXT_BYTES:
+                raise ValueError(f"it describes itself in {length} bytes")
+            context = answer.read(length).decode("utf-8", "replace")
+    found = re.search(r'<context-attribute name="hw_serial" value="([^"]*)"', context)
+    if found is None:
+        raise ValueError("it tells no serial number")
+    return found[1]
 
 
 def why_no_gnuradio() -> str | None:

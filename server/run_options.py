@@ -1,4 +1,4 @@
-"""Arguments and options of the commands that run experiments, and what they come to."""
+"""Arguments and options of the commands, but those of `airmeta air`, and what they come to."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,28 +31,79 @@ DevicesAProcess = Annotated[
         "--count", metavar="N", min=1, show_default="1", help="Devices a process, with --processes."
     ),
 ]
-Bind = Annotated[str, typer.Option(metavar="URL", help="Where devices connect.")]
-KeyFolder = Annotated[
-    Path | None, typer.Option("--keys", metavar="DIR", help="Keys, as airmeta keys made them.")
+LabFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab", metavar="LAB.toml", help="Inventory (docs/lab.md): gives what other options do not."
+    ),
 ]
-ServerUrl = Annotated[str, typer.Option("--server", metavar="URL", help="Where the server listens.")]
+LabOfNames = Annotated[
+    Path | None,
+    typer.Option("--lab", metavar="LAB.toml", help="Inventory (docs/lab.md): keys for all devices in it."),
+]
+LabHere = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab", metavar="LAB.toml", help="Inventory (docs/lab.md): what this host has to do with it."
+    ),
+]
+LabName = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="NAME",
+        show_default="all on this host",
+        help="One process of --lab, or server, as if this were its host.",
+    ),
+]
+Bind = Annotated[
+    str | None,
+    typer.Option(metavar="URL", show_default=f"of --lab, or {BIND}", help="Where devices connect."),
+]
+KeyFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", metavar="DIR", show_default="of --lab, or none", help="Keys, as airmeta keys made them."
+    ),
+]
+ServerUrl = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", show_default="of --lab", help="Where the server listens."),
+]
 Name = Annotated[str, typer.Option("--id", metavar="NAME", help="Name of this process; no other has it.")]
 Count = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, show_default="1, or one a radio", help="Devices that this process hosts."
+        metavar="N",
+        min=1,
+        show_default="of --lab, or 1, or one a radio",
+        help="Devices that this process hosts.",
     ),
 ]
 First = Annotated[
     int,
     typer.Option(
-        metavar="NUMBER", show_default="the lowest that are free", help="Number of the first of them."
+        metavar="NUMBER",
+        show_default="of --lab, or the lowest that are free",
+        help="Number of the first of them.",
     ),
 ]
 Radio = Annotated[
     list[str] | None,
-    typer.Option(metavar="URI", help="Radio of a device, e.g. ip:192.168.2.1; may be repeated."),
+    typer.Option(
+        metavar="URI",
+        show_default="of --lab, or none",
+        help="Radio of a device, e.g. ip:192.168.2.1; may be repeated.",
+    ),
 ]
+NewKeyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the keys")]
+KeyNames = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices, by --id")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run, or of one of its arms")]
+Examined = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URI", help="Examine a radio, e.g. ip:192.168.2.1; may be repeated."),
+]
+Radios = Annotated[list[str] | None, typer.Argument(metavar="[URI]...", help="Radios")]
 Leash = Annotated[bool, typer.Option("--leash", hidden=True, help="End when standard input does.")]
 
 
@@ -65,3 +116,9 @@ def arms_and_folder(
     if resume and folder is None:
         raise ConfigError("--resume needs --out DIR, the folder of the run to continue")
     return arms, folder or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def check_name_of_lab(name: str | None, lab: Path | None) -> None:
+    """ConfigError for an option without effect."""
+    if name is not None and lab is None:
+        raise ConfigError(f"--id {name} has no effect without --lab; add it, or leave --id out")
