@@ -19,6 +19,7 @@ from server.toml_tables import to_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+IN_ORDER = "lab.md"  # its commands need each other: tests/test_first_light.py follows them
 SHORT = (  # what makes any experiment a matter of seconds
     "run.rounds=2", "run.test_tasks=4", "run.progress_tasks=2", "model.width=8", "fleet.held_out=2", "fleet.devices=4",
 )  # fmt: skip
@@ -27,6 +28,8 @@ SHORT = (  # what makes any experiment a matter of seconds
 def commands():
     found = []
     for document in DOCUMENTS:
+        if document.name == IN_ORDER:
+            continue
         for block in re.findall(r"```sh\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
             lines = block.replace("\\\n", " ").splitlines()
             found += [
@@ -111,8 +114,19 @@ def test_every_experiment_is_a_valid_configuration(path):
     assert all(dataclasses.is_dataclass(arm.experiment) for arm in load_arms(path))
 
 
+def headings(document):
+    """Anchors of a document's headings, as web pages of repositories make them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            if not target.startswith("http"):
-                assert (document.parent / target).exists(), f"{document.name} -> {target}"
+        for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+            if target.startswith("http"):
+                continue
+            path, _, anchor = target.partition("#")
+            there = document.parent / path if path else document
+            assert there.exists(), f"{document.name} -> {target}"
+            assert not anchor or anchor in headings(there), f"{document.name} -> {target}"
