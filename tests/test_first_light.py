@@ -65,7 +65,7 @@ class Bench:
     def start(self, words):
         log = self.folder / f"job-{len(self.jobs) + 1}.log"
         if words[0] == "air":
-            words = [*words, "--host", self.host]
+            words = [*words, "--host", self.host, "--patience", "30"]  # with whoever else has the processor
         with log.open("w") as out:
             self.jobs.append(
                 subprocess.Popen(
