@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +36,7 @@ serial = "{serials[2]}"
 name = "judge"
 host = "{judge}"
 """
+FIRST_LIGHT = str(Path(__file__).parents[2] / "experiments" / "first_light.toml")
 NAMES = ("left", "right", "judge")
 
 
@@ -211,9 +213,9 @@ def test_the_radios_of_a_lab_are_silenced(lab, air):
         (("device", "--lab", "{lab}", "--id", "left", "--count", "2"), "--count 2 with 1 radios"),
         (("device", "--id", "left"), "give --server URL, or --lab FILE"),
         (("keys", "{folder}", "--lab", "/nowhere.toml"), "/nowhere.toml: No such file or directory"),
-        (("server", "experiments/first_light.toml", "--lab", "{lab}", "--set", "fleet.devices=3"),
+        (("server", FIRST_LIGHT, "--lab", "{lab}", "--set", "fleet.devices=3"),
          "has 2 devices with radios, fleet.devices = 3 are needed"),
-        (("server", "experiments/first_light.toml", "--lab", "{lab}", "--bind", "tcp://0.0.0.0:0", "--set",
+        (("server", FIRST_LIGHT, "--lab", "{lab}", "--bind", "tcp://0.0.0.0:0", "--set",
           "fleet.held_out=4"), "has 1 devices without radios"),
     ],
 )  # fmt: skip
