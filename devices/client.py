@@ -136,7 +136,7 @@ class Client:
                 os.read(woken, 4096)
             if socket in ready:
                 heard_s = time.monotonic()
-                self._read(socket, socket.recv_multipart())
+                self._read(socket, [part.buffer for part in socket.recv_multipart(copy=False)])
             self._finish_opening(socket)
             while not self._answers.empty():
                 self._send(socket, self._answers.get())
@@ -219,6 +219,6 @@ class Client:
 
     def _send(self, socket: "zmq.Socket[bytes]", frames: Sequence[Buffer]) -> None:
         try:
-            socket.send_multipart(frames, zmq.NOBLOCK)
+            socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             self._noise.warn("full", f"{self._server.url} does not read; a message was dropped")

@@ -128,9 +128,11 @@ class Door:
         return socket
 
     def send(self, routing: bytes, frames: Sequence[Buffer]) -> bool | None:
-        """Whether it is on its way; None if there is no such connection any more, False if it has too much to do."""
+        """Whether it is on its way; None if there is no such connection any more, False if it has too much to do.
+
+        Large frames are not copied: what many devices are sent is in memory once, and must not change afterwards."""
         try:
-            self._router.send_multipart([routing, *frames], zmq.NOBLOCK)
+            self._router.send_multipart([routing, *frames], zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from devices.messages import DeviceSettings
-from devices.wire.packing import Buffer, Parcel, WireError
+from devices.wire.packing import FRAME_BYTES, Buffer, Parcel, WireError
 from radio.interface import RadioConfig
 from radio.pluto_timeline import StreamShape
 from radio.safety import SafetyLimits
@@ -19,8 +19,7 @@ from radio.safety import SafetyLimits
 MAGIC = b"airm"
 VERSION = 1
 PREFIX = MAGIC + VERSION.to_bytes(2, "little")
-MAX_HEAD_BYTES = 1 << 20
-MAX_FRAME_BYTES = 1 << 28  # 64 million parameters
+MAX_FRAME_BYTES = FRAME_BYTES  # that are read at all
 NO_ROUND = -1
 Facts = dict[str, str | int | float | None]
 MAX_COUNT = 10_000  # devices of a process
@@ -145,8 +144,8 @@ def unseal(frames: Sequence[Buffer]) -> tuple[Content, Sequence[Buffer]]:
         raise WireError(
             f"wire version {found}, this side speaks {VERSION}; install the same release on both sides"
         )
-    if head.nbytes > MAX_HEAD_BYTES:
-        raise WireError(f"a head of {head.nbytes} bytes, {MAX_HEAD_BYTES} are allowed")
+    if head.nbytes > MAX_FRAME_BYTES:
+        raise WireError(f"a head of {head.nbytes} bytes, {MAX_FRAME_BYTES} are allowed")
     try:
         envelope = _DECODER.decode(head[len(PREFIX) :])
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:

@@ -1,8 +1,10 @@
-"""Messages of `devices.messages` to frames and back: a typed body, and one raw frame an array.
+"""Messages of `devices.messages` to frames and back: a typed body, and the raw frames of its arrays.
 
-A body is MessagePack of the message's fields, in which a number stands for each array: its place among the frames.
-Arrays are little-endian and in C order; type and shape are announced in the parcel and checked against the frame
-before anything is allocated.
+A body is MessagePack of the message's fields, in which a number stands for each array: its place among those of the
+parcel. Arrays are little-endian and in C order, a frame each, or several where one would be larger than FRAME_BYTES: a
+receiver that takes no larger frame has to find little memory for whom it does not know yet. Type and shape are
+announced in the parcel and checked against the frames before anything is allocated. An array that a message names
+twice travels once.
 """
 
 import math
@@ -20,6 +22,8 @@ from radio.uplink import Slot
 DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<c8", "<c16", "<i4", "|u1")}
 MAX_DIMENSIONS = 2
 MAX_ARRAYS = 64
+FRAME_BYTES = 1 << 20  # a whole number of every type's values
+MAX_ARRAY_BYTES = 1 << 28  # 64 million parameters
 
 Buffer = bytes | memoryview
 
@@ -52,20 +56,24 @@ _KINDS: dict[str, type] = _SLOTS | {
 
 
 def pack(message: Request | Reply) -> tuple[Parcel, list[Buffer]]:
-    """(parcel, frames of its arrays). Bits are kept; arrays that are shared or strided come out whole."""
+    """(parcel, frames of its arrays, which share their memory). Bits are kept; strided arrays come out whole."""
     content: Any = message.slot if isinstance(message, Sound) else message
     kind = f"Sound.{type(content).__name__}" if isinstance(message, Sound) else type(message).__name__
     heads: list[ArrayHead] = []
     frames: list[Buffer] = []
+    places: dict[int, int] = {}  # of arrays, which the message keeps alive, by identity
 
     def lift(value: Any) -> Any:
         if isinstance(value, np.ndarray):
+            if id(value) in places:
+                return places[id(value)]
             dtype = value.dtype.newbyteorder("<")
             if dtype.str not in DTYPES:
                 raise WireError(f"{kind}: arrays of {value.dtype} do not travel; known: {', '.join(DTYPES)}")
             heads.append(ArrayHead(dtype.str, value.shape))
-            frames.append(np.ascontiguousarray(value, dtype).reshape(-1).view(np.uint8).data)
-            return len(frames) - 1
+            whole = np.ascontiguousarray(value, dtype).reshape(-1).view(np.uint8).data
+            frames.extend(whole[at : at + FRAME_BYTES] for at in _starts(len(whole)))
+            return places.setdefault(id(value), len(heads) - 1)
         if isinstance(value, np.integer | np.floating):
             return value.item()
         raise NotImplementedError(f"{kind}: a {type(value).__name__} cannot travel")
@@ -75,28 +83,36 @@ def pack(message: Request | Reply) -> tuple[Parcel, list[Buffer]]:
 
 
 def unpack(parcel: Parcel, frames: Sequence[Buffer]) -> Request | Reply:
-    """Inverse of `pack`; arrays are copies of their own. WireError."""
+    """Inverse of `pack`; arrays are copies, aligned as numpy does it. WireError."""
     kind = _KINDS.get(parcel.kind)
     if kind is None:
         raise WireError(f"unknown kind of message {parcel.kind[:40]!r}; known: {', '.join(sorted(_KINDS))}")
-    _check_frames(parcel, frames)
-    used: set[int] = set()
+    parts = _frames_by_array(parcel, frames)
+    values: dict[int, NDArray[Any]] = {}
+    num_named = 0
 
     def lower(wanted: Any, place: Any) -> NDArray[Any]:
+        nonlocal num_named
+        num_named += 1
         if typing.get_origin(wanted) is not np.ndarray or type(place) is not int:
             raise WireError(f"{parcel.kind}: {place!r} is no {wanted}")
-        if not 0 <= place < len(frames) or place in used:
-            raise WireError(f"{parcel.kind}: array {place} of {len(frames)} is missing or used twice")
-        used.add(place)
+        if not 0 <= place < len(parts) or num_named > MAX_ARRAYS:
+            raise WireError(
+                f"{parcel.kind}: array {place} of {len(parts)} is missing, or more than {MAX_ARRAYS} are named"
+            )
         head, (scalar,) = parcel.arrays[place], typing.get_args(typing.get_args(wanted)[1])
         dtype = DTYPES[head.dtype]
         families = (np.complexfloating, np.floating, np.signedinteger, np.unsignedinteger)
         family = next(each for each in families if issubclass(scalar, each))
         if not np.issubdtype(dtype, family):  # precision is the sender's: bits are kept
             raise WireError(f"{parcel.kind}: an array of {dtype} where {scalar.__name__} is due")
-        values = np.empty(head.shape, dtype.newbyteorder("="))
-        values[...] = np.frombuffer(frames[place], dtype).reshape(head.shape)
-        return values
+        if place not in values:
+            flat = np.empty(math.prod(head.shape), dtype.newbyteorder("="))
+            for at, part in zip(_starts(flat.nbytes), parts[place], strict=True):
+                piece = np.frombuffer(part, dtype)
+                flat[at // dtype.itemsize :][: len(piece)] = piece
+            values[place] = flat.reshape(head.shape)
+        return values[place]
 
     content: Any
     try:
@@ -104,23 +120,40 @@ def unpack(parcel: Parcel, frames: Sequence[Buffer]) -> Request | Reply:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         cause = error.__cause__
         raise WireError(str(cause) if isinstance(cause, WireError) else f"{parcel.kind}: {error}") from error
-    if len(used) < len(frames):
-        raise WireError(f"{parcel.kind}: {len(frames)} arrays, of which the body names {len(used)}")
+    if len(values) < len(parts):
+        raise WireError(f"{parcel.kind}: {len(parts)} arrays, of which the body names {len(values)}")
     return Sound(content) if parcel.kind in _SLOTS else content
 
 
-def _check_frames(parcel: Parcel, frames: Sequence[Buffer]) -> None:
-    if not len(parcel.arrays) == len(frames) <= MAX_ARRAYS:
-        raise WireError(
-            f"{parcel.kind}: {len(parcel.arrays)} arrays announced, {len(frames)} came, {MAX_ARRAYS} are allowed"
-        )
-    for head, frame in zip(parcel.arrays, frames, strict=True):
+def _starts(num_bytes: int) -> range:
+    """Where the frames of an array begin; one without values has an empty one."""
+    return range(0, max(num_bytes, 1), FRAME_BYTES)
+
+
+def _frames_by_array(parcel: Parcel, frames: Sequence[Buffer]) -> list[Sequence[Buffer]]:
+    if len(parcel.arrays) > MAX_ARRAYS:
+        raise WireError(f"{parcel.kind}: {len(parcel.arrays)} arrays announced, {MAX_ARRAYS} are allowed")
+    parts: list[Sequence[Buffer]] = []
+    used = 0
+    for head in parcel.arrays:
         if head.dtype not in DTYPES:
             raise WireError(f"{parcel.kind}: arrays of {head.dtype[:10]!r}; known: {', '.join(DTYPES)}")
         if len(head.shape) > MAX_DIMENSIONS or any(length < 0 for length in head.shape):
             raise WireError(
                 f"{parcel.kind}: an array of shape {head.shape[:4]}; at most {MAX_DIMENSIONS} dimensions"
             )
-        size, found = math.prod(head.shape) * DTYPES[head.dtype].itemsize, memoryview(frame).nbytes
-        if size != found:
-            raise WireError(f"{parcel.kind}: an array of shape {head.shape} takes {size} bytes, {found} came")
+        size = math.prod(head.shape) * DTYPES[head.dtype].itemsize
+        if size > MAX_ARRAY_BYTES:
+            raise WireError(f"{parcel.kind}: an array of {size} bytes, {MAX_ARRAY_BYTES} are allowed")
+        wanted = [min(FRAME_BYTES, size - at) for at in _starts(size)]
+        part = frames[used : used + len(wanted)]
+        found = [memoryview(frame).nbytes for frame in part]
+        if wanted != found:
+            raise WireError(
+                f"{parcel.kind}: an array of shape {head.shape} takes {size} bytes, {sum(found)} came"
+            )
+        parts.append(part)
+        used += len(wanted)
+    if used < len(frames):
+        raise WireError(f"{parcel.kind}: {len(parts)} arrays announced, {len(frames)} frames came")
+    return parts

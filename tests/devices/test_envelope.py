@@ -63,7 +63,7 @@ def test_the_first_bytes_are_those_of_the_page():
         ([b"airm\x01\x00"], "a head that cannot be read"),
         ([b"airm\x01\x00" + msgspec.msgpack.encode(["Boast"])], "a head that cannot be read"),
         ([b"airm\x01\x00" + msgspec.msgpack.encode(["Answer", "run", "one", 2, 3, []])], "a head that cannot be read"),
-        ([b"airm\x01\x00" + bytes(envelope.MAX_HEAD_BYTES)], "1048576 are allowed"),
+        ([b"airm\x01\x00" + bytes(envelope.MAX_FRAME_BYTES)], "1048576 are allowed"),
     ],
 )  # fmt: skip
 def test_other_frames_are_refused(frames, message):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import messages
-from devices.wire.packing import MAX_ARRAYS, ArrayHead, Parcel, WireError, pack, unpack
+from devices.wire.packing import FRAME_BYTES, MAX_ARRAYS, ArrayHead, Parcel, WireError, pack, unpack
+from radio.interface import Burst
 from tests.devices.any_message import ANY_MESSAGE, KINDS, bits
 
 THETA = np.arange(4, dtype=np.float32)
@@ -63,9 +64,9 @@ HEAD = ArrayHead("<f4", (4,))
     [
         ({"kind": "Launch"}, "unknown kind of message 'Launch'; known: Acknowledge, "),
         ({"kind": "Sound"}, "unknown kind of message 'Sound'"),
-        ({"arrays": ()}, "0 arrays announced, 1 came"),
+        ({"arrays": ()}, "0 arrays announced, 1 frames came"),
         ({"arrays": (ArrayHead("<f4", (5,)),)}, "an array of shape (5,) takes 20 bytes, 16 came"),
-        ({"arrays": (ArrayHead("<f4", (2**40, 2**40)),)}, f"takes {2**82} bytes, 16 came"),
+        ({"arrays": (ArrayHead("<f4", (2**40, 2**40)),)}, f"an array of {2**82} bytes, {2**28} are allowed"),
         ({"arrays": (ArrayHead("<f4", (-4,)),)}, "an array of shape (-4,); at most 2 dimensions"),
         ({"arrays": (ArrayHead("<f4", (1, 1, 1, 4)),)}, "at most 2 dimensions"),
         ({"arrays": (ArrayHead("|O8", (2,)),)}, "arrays of '|O8'; known: <f4, <f8, <c8, <c16"),
@@ -87,9 +88,33 @@ def test_places_of_arrays_are_checked():
         body = msgspec.msgpack.encode({"update_norm2": 1.0, "update": place})
         with pytest.raises(WireError):
             unpack(Parcel("Trained", msgspec.Raw(body), parcel.arrays), frames)
-    twice = msgspec.msgpack.encode({"emitted": [[0, 5], [0, 6]]})
-    with pytest.raises(WireError, match="used twice"):
-        unpack(Parcel("Sent", msgspec.Raw(twice), (ArrayHead("<c8", (2,)),)), [bytes(16)])
+    often = msgspec.msgpack.encode({"emitted": [[0, 5]] * (MAX_ARRAYS + 1)})
+    with pytest.raises(WireError, match=f"more than {MAX_ARRAYS} are named"):
+        unpack(Parcel("Sent", msgspec.Raw(often), (ArrayHead("<c8", (2,)),)), [bytes(16)])
+
+
+def test_an_array_that_a_message_names_twice_travels_once():
+    amplitudes = np.arange(6) + 1j
+    sent = messages.Sent((Burst(amplitudes, 0), Burst(amplitudes + 1, 9)), amplitudes)
+    parcel, frames = pack(sent)
+    assert sum(len(frame) for frame in frames) == 2 * amplitudes.nbytes
+    assert bits(unpack(parcel, frames)) == bits(sent)
+
+
+@pytest.mark.parametrize(
+    ("num_values", "sizes"),
+    [(2 << 18, [1 << 20, 1 << 20]), ((2 << 18) - 1, [1 << 20, (1 << 20) - 4]), ((1 << 18) + 1, [1 << 20, 4])],
+)
+def test_a_large_array_travels_in_frames_that_are_not(num_values, sizes):
+    values = np.random.default_rng(0).normal(size=num_values).astype(np.float32)
+    parcel, frames = pack(messages.Memory(values))
+    assert [len(frame) for frame in frames] == sizes
+    assert max(sizes) == FRAME_BYTES
+    assert b"".join(frames) == values.tobytes()
+    np.testing.assert_array_equal(unpack(parcel, frames).values, values)
+    for wrong in (frames[:-1], [*frames, frames[-1]]):
+        with pytest.raises(WireError, match="came"):
+            unpack(parcel, wrong)
 
 
 def test_more_arrays_than_allowed_are_refused():
