@@ -1,12 +1,14 @@
 """The server's socket: CurveZMQ with a list of those who are let in, or the loopback without keys.
 
-A stranger gets no further than the handshake, and causes one log line a minute at most. The list is read again at each
-knock, so that a line added or deleted counts from the next connection on.
+A stranger gets no further than the handshake, and causes one log line a minute at most. Nothing larger than a frame is
+read of anybody, and there are never many more connections than devices. The list is read again at each knock, so that a
+line added or deleted counts from the next connection on.
 """
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,17 +23,21 @@ from devices.wire.log_limit import LimitedLog
 from devices.wire.packing import Buffer
 from server.addresses import AddressError
 from server.config import ConfigError
+from server.turnstile import Turnstile
 
 ZAP = "inproc://zeromq.zap.01"  # where libzmq asks whether to let somebody in, RFC 27
 MAX_WAITING = 256  # messages a connection
 HANDSHAKE_MS, LINGER_MS = 5_000, 500
-MAX_AT_ONCE = 200  # messages read before other things get their turn
+MAX_AT_ONCE = 200  # messages read of a kind before other things get their turn
+MAX_STRANGERS = 128  # connections beyond one a device
+KEEPALIVE_S = (
+    30  # without a sign from a peer's system, after which its connection is probed, and ended if it is dead
+)
 WAKE = "inproc://wake"
 _HANDSHAKES = {
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "ended during the handshake",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "does not speak the protocol, or has no key or a wrong one of the server",
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "was not let in",
-}
+}  # who is not on the list is told of with the key
 _log = logging.getLogger(__name__)
 
 
@@ -63,19 +69,23 @@ def check_bind(url: str, with_keys: bool, what: str = "--bind", keys: str = "--k
 
 
 class Door:
-    """Belongs to the thread that opened it, but for `wake`. AddressError, KeyFileError."""
+    """Belongs to the thread that opened it, but for `wake`. num_devices: that there are to be, in as many processes at
+    most. AddressError, KeyFileError."""
 
-    def __init__(self, bind: str, keys: Path | None) -> None:
+    def __init__(self, bind: str, keys: Path | None, num_devices: int) -> None:
         self._keys, self._noise = keys, LimitedLog(_log)
+        most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = min(num_devices + MAX_STRANGERS, most_files // 2)
+        self._connections: set[int] = set()
         pair = None if keys is None else read_server_keys(keys)
         if keys is not None and not read_allowed(keys):
             raise KeyFileError(f"{keys}/allowed lists nobody; make keys with airmeta keys {keys} NAME ...")
-        self._context = zmq.Context()
         try:
-            self._open(bind, pair)
-        except zmq.ZMQError as error:
-            self._context.destroy(0)
+            self._turnstile = Turnstile(*_host_and_port(bind))
+        except OSError as error:
             raise AddressError(f"cannot listen at {bind}: {error.strerror}; choose another --bind") from error
+        self._context = zmq.Context()
+        self._open(bind, pair)
 
     def _open(self, bind: str, pair: KeyPair | None) -> None:
         self._zap = self._context.socket(zmq.REP)
@@ -90,14 +100,19 @@ class Door:
         router.setsockopt(zmq.LINGER, LINGER_MS)
         router.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         router.setsockopt(zmq.IPV6, int("[" in bind))
+        router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
+        router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S // 3)
+        router.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         if pair is not None:
             router.curve_server = True
             router.curve_publickey, router.curve_secretkey = pair
             router.setsockopt_string(zmq.ZAP_DOMAIN, "airmeta")
-        events = 0
+        events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
         for event in _HANDSHAKES:
             events |= event
         self._monitor = router.get_monitor_socket(events)
+        router.setsockopt(zmq.USE_FD, self._turnstile.descriptor)
         router.bind(bind)
         self.url = router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._poller = zmq.Poller()
@@ -110,12 +125,12 @@ class Door:
         if self._zap in ready:
             self._let_in()
         if self._monitor in ready:
-            self._hear_of_strangers()
+            self._hear_of_connections()
         if self._woken in ready:
-            while self._received(self._woken):
+            for _ in self._all_received(self._woken):
                 pass
         letters: list[Letter] = []
-        while len(letters) < MAX_AT_ONCE and (parts := self._received(self._router)):
+        for parts in self._all_received(self._router):
             user = parts[-1].get("User-Id") if self._keys is not None else ""
             letters.append(Letter(parts[0].bytes, str(user), [part.buffer for part in parts[1:]]))
         return letters
@@ -147,6 +162,7 @@ class Door:
 
     def close(self) -> None:
         """Nothing listens any more; what is on its way has LINGER_MS to leave."""
+        self._turnstile.hand_over()
         self._router.disable_monitor()
         for socket in (self._monitor, self._zap, self._woken):
             socket.close(0)
@@ -155,7 +171,7 @@ class Door:
 
     def _let_in(self) -> None:
         assert self._keys is not None  # libzmq asks in a domain only, and there is none without keys
-        while parts := self._received(self._zap):
+        for parts in self._all_received(self._zap):
             version, number, _, address, _, mechanism, *credentials = (part.bytes for part in parts)
             try:
                 names = read_allowed(self._keys)
@@ -169,14 +185,32 @@ class Door:
             code, text = (b"200", b"OK") if name else (b"400", b"not allowed")
             self._zap.send_multipart([version, number, code, text, (name or "").encode(), b""])
 
-    def _hear_of_strangers(self) -> None:
-        while parts := self._received(self._monitor):
+    def _hear_of_connections(self) -> None:
+        for parts in self._all_received(self._monitor):
             event: dict[str, Any] = dict(parse_monitor_message([part.bytes for part in parts]))
-            if what := _HANDSHAKES.get(event["event"]):
-                self.complain("handshake", f"a stranger at {self.url} {what}")
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._connections.add(event["value"])
+            elif event["event"] == zmq.EVENT_DISCONNECTED:
+                self._connections.discard(event["value"])
+            elif what := _HANDSHAKES.get(event["event"]):
+                self.complain(what, f"a stranger at {self.url} {what}")
+        is_crowded = len(self._connections) >= self._most
+        if is_crowded:
+            self.complain(
+                "crowd", f"{len(self._connections)} connections at {self.url}; nobody else until some end"
+            )
+        self._turnstile.set_open(not is_crowded)
 
-    def _received(self, socket: "zmq.Socket[bytes]") -> list[zmq.Frame]:
-        try:
-            return socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return []
+    def _all_received(self, socket: "zmq.Socket[bytes]") -> Iterator[list[zmq.Frame]]:
+        """What has come, up to MAX_AT_ONCE."""
+        for _ in range(MAX_AT_ONCE):
+            try:
+                yield socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+
+
+def _host_and_port(bind: str) -> tuple[str, int]:
+    parts = urlsplit(bind)
+    host = parts.hostname or ""
+    return "" if host == "*" else host, parts.port or 0

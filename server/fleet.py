@@ -97,7 +97,7 @@ class Fleet:
         self._changed = threading.Condition()
         self._ending: Leave | None = None
         self._failure: BaseException | None = None
-        self._door = Door(bind, keys)
+        self._door = Door(bind, keys, settings.devices + settings.held_out)
         self.url = self._door.url
         self._waker = self._door.waker()
         self._thread = threading.Thread(target=self._serve, name="fleet", daemon=True)
