@@ -18,12 +18,16 @@ class ChannelState:
     else (1,), the same for every element, or (num_elements,), one for each.
     correction: what the device has to undo of its clock and delay; nothing where no waveform is involved.
     power_budget: mean power of a resource element that the device may use, 1 unless budgets differ.
+    device: number of the device, so that its random draws differ from others'.
+    mean_power: calibrated mean of |h|^2: all that a non-coherent scheme knows of a channel.
     """
 
     gains: NDArray[np.complex128]
     correction: Correction = field(default_factory=Correction)
     ofdm: OfdmConfig | None = None
     power_budget: float = 1.0
+    device: int = 0
+    mean_power: float = 1.0
 
     def over(self, num_elements: int) -> NDArray[np.complex128]:
         """(num_elements,) the gain of every resource element."""

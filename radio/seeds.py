@@ -28,6 +28,7 @@ class Use(IntEnum):
     CARRIER_PHASE = 17
     ELEMENT_ORDER = 18
     SUPPORT = 19
+    ELEMENT_PHASE = 20
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

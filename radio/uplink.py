@@ -31,9 +31,9 @@ class Plan:
     to measure the power of. `mean_gain` is E|h| of the channel's model. `threshold`: |h|^2 below which a device that
     inverts its channel leaves an element empty; `normalise`: whether the sum on an element is divided by the number of
     devices, or of those that used it. `aim`: what a scheme that controls power by the channel wants to arrive of a
-    value of 1, before `scale`; 0 in a draft that asks for the energy of the values. `support`: (num_kept,) rising, the
-    entries that travel where devices share them. `start_index`: when the frame is to arrive, in samples of the
-    receiver's nominal clock.
+    value of 1, before `scale`; 0 in a draft that asks for the energy of the values. `vote_step`: by how much the
+    parameters follow a vote, where devices vote. `support`: (num_kept,) rising, the entries that travel where devices
+    share them. `start_index`: when the frame is to arrive, in samples of the receiver's nominal clock.
     """
 
     round: int
@@ -48,6 +48,7 @@ class Plan:
     threshold: float = 0.0
     normalise: Normalise = "devices"
     aim: float = 0.0
+    vote_step: float = 1.0
     support: NDArray[np.int32] | None = None
     start_index: int = 0
 
