@@ -58,13 +58,15 @@ class Sounding:
     """Outcome of a sounding slot: channels per device, and how far each estimate can be trusted.
 
     error_variances: mean squared error expected of each device's gains, 0 where the truth was given, infinite where
-    they are not to be trusted.
+    they are not to be trusted. gain_errors: the same as far as noise makes it, where the two differ: whether a device
+    is heard, though nothing may be known of its phase.
     measured_at_s: instant at which the gains hold; end_index: end of the slot; both on the receiver's nominal clock.
     """
 
     channels: dict[int, ChannelState]
     noise_variance: float
     error_variances: dict[int, float]
+    gain_errors: Mapping[int, float] = field(default_factory=dict)
     measured_at_s: float = 0.0
     end_index: int = 0
     overhead_elements: int = 0

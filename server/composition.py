@@ -12,7 +12,7 @@ from devices.on_air import OnAir, OnEdge
 from devices.proxy import DeviceProxy, LocalProxy, guarded
 from radio.frame import element_level
 from radio.schedule import Schedule
-from radio.schemes.registry import load_scheme
+from radio.schemes.registry import is_coherent, load_scheme
 from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
 from server.compose_fleet import open_fleet
@@ -29,6 +29,7 @@ from server.config import ON_AIR, Arm, ConfigError
 from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
 from server.launch import Remote
+from server.mean_powers import CalibratedUplink
 from server.rounds import Rounds
 from server.support_rule import support_rule
 
@@ -132,9 +133,12 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
         if remote is None:
             proxy = _local_proxy(parts, link)
             opened.callback(proxy.close)
+        uplink = link.uplink
+        if link.mean_gain is None and not is_coherent(parts.scheme):
+            uplink = CalibratedUplink(uplink)
         update = experiment.update
         rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
-        rounds = Rounds(experiment, proxy, link.uplink, parts.scheme, link.mean_gain, link.truth, rule)
+        rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule)
         yield Bench(rounds, link.radios, hosts)
 
 

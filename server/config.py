@@ -76,6 +76,8 @@ class LinkSettings:
 
     Of scheme "inversion" alone: threshold, on |h|^2 over the mean power of the channels; power_rule, whether a device's
     power is limited in every round or in the mean over fading; normalise, by whom the sum on an element is divided.
+    Of "reed" alone: chips, pairs of elements a parameter. Of "fsk_mv" alone: abstain, the magnitude over the rms of its
+    update up to which a device does not vote; vote_step, what a vote moves, over the rms of the devices' updates.
     Of "digital" alone: value_bits, of a value; code_gap_db, by which its code misses capacity."""
 
     backend: Backend = "waveform"
@@ -83,6 +85,9 @@ class LinkSettings:
     threshold: Annotated[float, Meta(ge=0.0)] | Literal["optimal"] = "optimal"
     power_rule: Literal["realised", "average"] = "realised"
     normalise: Normalise = "devices"
+    chips: Annotated[int, Meta(ge=1, le=1024)] = 1
+    abstain: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.0
+    vote_step: Annotated[float, Meta(gt=0.0, le=100.0)] = 1.0
     value_bits: Annotated[int, Meta(ge=2, le=24)] = 8
     code_gap_db: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
     noise: Literal["snr", "figure"] = "snr"
@@ -149,7 +154,11 @@ class Experiment:
     def scheme_options(self) -> SchemeOptions:
         """What devices and server have to know of the scheme, apart from its name."""
         return SchemeOptions(
-            keep=self.update.keep, support=self.update.support, value_bits=self.link.value_bits
+            keep=self.update.keep,
+            support=self.update.support,
+            value_bits=self.link.value_bits,
+            chips=self.link.chips,
+            abstain=self.link.abstain,
         )
 
     def ofdm(self) -> OfdmConfig:

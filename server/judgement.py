@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices import messages
-from radio.schemes.registry import inverts, is_on_air
+from radio.schemes.registry import estimates_mean, inverts, is_coherent, is_on_air
 from radio.uplink import Plan, Reception, Scheme, Sounding, Truth
 from server.error_budget import Estimates, error_budget
 from server.metrics import (
     even_superposition,
     mean_vector,
+    noiseless_energies,
     perfect_superposition,
     relative_error,
     unturn,
@@ -49,11 +50,15 @@ def decode_and_judge(
         return _finite(scheme.decode(reception, plan))
     energies = (float(np.vdot(a, a).real) for a in amplitudes.values())
     record["transmit_energy"] = math.fsum(energies) + math.fsum(reception.charges.values())
+    if not estimates_mean(scheme):
+        return _finite(scheme.decode(reception, plan))
     mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
     mean_update = mean_vector(updates)
     record["values"] = int(np.count_nonzero(mean_sent))
     if truth is None or not is_on_air(scheme):
         estimate = _finite(scheme.decode(reception, plan))
+    elif not is_coherent(scheme):
+        estimate = _judge_energies(scheme, truth, payload, amplitudes, record)
     else:
         estimate = _judge_air(scheme, truth, payload, amplitudes, mean_sent, mean_update, record)
     record["nmse"] = relative_error(estimate, mean_sent)
@@ -88,6 +93,25 @@ def _judge_air(
     record["nmse_amplitude"] = relative_error(reception.amplitudes, perfect)
     if disturbances is not None:
         record["error_budget"] = error_budget(estimates, disturbances)
+    return estimate
+
+
+def _judge_energies(
+    scheme: Scheme,
+    truth: Truth,
+    payload: Payload,
+    amplitudes: Mapping[int, NDArray[np.complexfloating]],
+    record: Record,
+) -> NDArray[np.floating]:
+    """The estimate, judged against what would have been decoded if energies of devices just added, without noise.
+
+    Amplitudes with random phases have no reference, and their errors no causes that could be told apart.
+    """
+    plan, _, _, reception = payload
+    energies = noiseless_energies(plan, amplitudes, truth)
+    perfect = replace(reception, amplitudes=np.sqrt(energies).astype(np.complex128), noise_variance=0.0)
+    estimate = _finite(scheme.decode(reception, plan))
+    record["nmse_air"] = relative_error(estimate, scheme.decode(perfect, plan))
     return estimate
 
 

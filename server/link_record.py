@@ -28,7 +28,8 @@ def record_link(record: Record, plan: Plan, sounding: Sounding, reception: Recep
     powers = [float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) for d in plan.devices]
     record["gain_db"] = [to_db(power) for power in powers]
     residuals = phase_residuals(sounding)
-    record["phase_residual_rad"] = [residuals[d] for d in plan.devices]
+    known = (residuals[d] for d in plan.devices)
+    record["phase_residual_rad"] = [rad if math.isfinite(rad) else None for rad in known]
     if reception.common_phase_rad:
         record["common_phase_rad"] = list(reception.common_phase_rad)
         record["residual_phase_rad"] = [list(reception.phase_residuals[d]) for d in plan.devices]

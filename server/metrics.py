@@ -72,6 +72,16 @@ def even_superposition(
     return total
 
 
+def noiseless_energies(
+    plan: Plan, amplitudes: Mapping[int, NDArray[np.complexfloating]], truth: Truth
+) -> NDArray[np.float64]:
+    """sum_i |h_ij x_ij|^2, the mean over phases of what arrives, without noise; (num_elements,)."""
+    total = np.zeros(plan.num_elements)
+    for device in plan.devices:
+        total += np.abs(truth.gains(plan, device) * amplitudes[device]) ** 2
+    return total
+
+
 def mean_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """Mean over tasks and its 95 % interval, normal approximation."""
     mean = math.fsum(values) / len(values)

@@ -32,6 +32,11 @@ def power_budgets(experiment: Experiment) -> dict[int, float]:
     return {device: from_db(power_db) for device, power_db in enumerate(given)}
 
 
+def rms_update(trained: Mapping[int, messages.Trained], devices: Sequence[int], dimension: int) -> float:
+    """Root mean square of an entry of what these devices have to send, memory and change together."""
+    return math.sqrt(sum(trained[device].update_norm2 for device in devices) / (len(devices) * dimension))
+
+
 def control_bits(num_devices: int, with_aim: bool, announced_bits: int) -> int:
     """What a round's payload needs over the control channel beside parameters and channels: each device's power, the
     scale, with an aim each device's energy and the aim, 32 bits each; and the support that the server announces."""

@@ -178,6 +178,7 @@ class RadioUplink:
                 device: float(variance) if num_blocks == 1 or device in followed else math.inf
                 for device, variance in zip(slot.devices, ladder.error_variances, strict=True)
             },
+            gain_errors=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
             measured_at_s=middles_s[-1],
             end_index=slot.end_index(ofdm),
             overhead_elements=(REPETITIONS * (1 + self._num_turns) + num_blocks * slot.num_symbols)

@@ -11,7 +11,7 @@ from devices import messages
 from devices.messages import Reply, Request
 from devices.proxy import DeviceProxy
 from radio.interface import RadioError
-from radio.schemes.registry import aims, is_on_air, truncates
+from radio.schemes.registry import aims, is_coherent, is_on_air, truncates
 from radio.sounding import SoundingSlot
 from radio.support import num_kept
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
@@ -20,6 +20,7 @@ from server.asking import ask
 from server.config import Experiment
 from server.judgement import Payload, decode_and_judge
 from server.link_record import record_link
+from server.mean_powers import heard
 from server.planning import (
     RoundFailed,
     aim_of,
@@ -30,6 +31,7 @@ from server.planning import (
     measured_mean_gain,
     phase_residuals,
     power_budgets,
+    rms_update,
 )
 from server.support_rule import SupportRule
 from server.truncation_plan import fading_mean_powers, round_threshold
@@ -94,9 +96,7 @@ class Rounds:
     ) -> Payload:
         self._need_quorum(trained, "could train", record)
         sounding = self._sound(index, tuple(trained), record)
-        residuals = phase_residuals(sounding)
-        limit_rad = self.experiment.link.max_residual_rad
-        devices = tuple(device for device, residual_rad in residuals.items() if residual_rad <= limit_rad)
+        devices = self._participants(sounding)
         record["sitting_out"] = [device for device in trained if device not in devices]
         self._need_quorum(devices, "were heard well enough", record)
         update, link = self.experiment.update, self.experiment.link
@@ -127,7 +127,10 @@ class Rounds:
             scale = common_scale(
                 list(needs.values()), mean_powers, draft.threshold, [budgets[d] for d in needs]
             )
-        plan = replace(draft, scale=scale, start_index=self.uplink.payload_index(sounding))
+        vote_step = link.vote_step * rms_update(trained, draft.devices, len(theta))
+        plan = replace(
+            draft, scale=scale, vote_step=vote_step, start_index=self.uplink.payload_index(sounding)
+        )
         replies = self._ask(dict.fromkeys(plan.devices, messages.Transmit(plan)), record)
         self._need_quorum(replies, "could transmit", record)
         sent = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Sent)}
@@ -150,10 +153,18 @@ class Rounds:
     def _prepare(
         self, draft: Plan, sounding: Sounding, budgets: Mapping[int, float], record: Record
     ) -> dict[int, messages.Prepared]:
-        told = {d: replace(sounding.channels[d], power_budget=budgets[d]) for d in draft.devices}
+        told = {d: replace(sounding.channels[d], device=d, power_budget=budgets[d]) for d in draft.devices}
         replies = self._ask({d: messages.Prepare(draft, told[d]) for d in draft.devices}, record)
         self._need_quorum(replies, "could prepare a payload", record)
         return {d: reply for d, reply in replies.items() if isinstance(reply, messages.Prepared)}
+
+    def _participants(self, sounding: Sounding) -> tuple[int, ...]:
+        """Who is to send: those whose phases are known well enough, or, where phases do not matter, all heard."""
+        if not is_coherent(self.scheme):
+            return heard(sounding)
+        limit_rad = self.experiment.link.max_residual_rad
+        residuals = phase_residuals(sounding)
+        return tuple(device for device, residual_rad in residuals.items() if residual_rad <= limit_rad)
 
     def _threshold(self, sounding: Sounding, devices: tuple[int, ...]) -> float:
         if not truncates(self.scheme):

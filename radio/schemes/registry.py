@@ -10,10 +10,12 @@ from radio.rice import Bits
 from radio.scheme_options import SchemeOptions
 from radio.schemes import aligned, ideal, inversion, mmse, phase
 from radio.schemes.digital import Digital
+from radio.schemes.fsk_mv import FskMv
 from radio.schemes.on_support import OnSupport
+from radio.schemes.reed import Reed
 from radio.uplink import Plan, Scheme
 
-NAMES = ("phase", "inversion", "mmse", "digital", "ideal")
+NAMES = ("phase", "inversion", "mmse", "reed", "fsk_mv", "digital", "ideal")
 NEEDED = ("num_elements", "encode", "decode")
 
 
@@ -33,6 +35,8 @@ def _built_in(name: str, options: SchemeOptions) -> Scheme:
         "phase": phase if options.support == "own" else aligned,
         "inversion": inversion,
         "mmse": mmse,
+        "reed": Reed(options.chips),
+        "fsk_mv": FskMv(options.abstain),
         "digital": Digital(options.value_bits),
         "ideal": ideal,
     }
@@ -70,6 +74,16 @@ def truncates(scheme: Scheme) -> bool:
 def aims(scheme: Scheme) -> bool:
     """Whether devices control their power by an aim that the plan has to name: AIMS = True."""
     return bool(getattr(scheme, "AIMS", False))
+
+
+def is_coherent(scheme: Scheme) -> bool:
+    """Whether what devices send has to meet in phase; if not, COHERENT = False, energies are compared."""
+    return bool(getattr(scheme, "COHERENT", True))
+
+
+def estimates_mean(scheme: Scheme) -> bool:
+    """Whether decoding estimates the mean of what was sent; if not, ESTIMATES_MEAN = False."""
+    return bool(getattr(scheme, "ESTIMATES_MEAN", True))
 
 
 def is_on_air(scheme: Scheme) -> bool:

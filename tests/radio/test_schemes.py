@@ -100,7 +100,7 @@ def test_ideal_sends_everything(updates):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("morse", "'morse' is unknown; known: phase, inversion, ideal, or package.module:object"),
+        ("morse", "'morse' is unknown; known: phase, inversion, .*ideal, or package.module:object"),
         ("no.such:thing", "cannot be loaded: No module named 'no'"),
         ("radio.ofdm:OfdmConfig", "has no function 'num_elements'"),
     ],

@@ -90,7 +90,7 @@ def make_rounds(*, backend="symbol", scheme="phase", fading="none", snr_db=30.0,
     experiment = build(
         {"link": {"backend": backend, "scheme": scheme, "fading": fading, "snr_db": snr_db}} | tables
     )
-    pair = load_scheme(scheme)
+    pair = load_scheme(scheme, experiment.scheme_options())
     rng = np.random.default_rng(8)
     targets = 1.0 + 0.3 * rng.normal(size=(experiment.fleet.devices + experiment.fleet.held_out, DIMENSION))
     devices = {
