@@ -1,4 +1,5 @@
-"""A run over free-running clocks is continued with what was known of them, also after a round that failed."""
+"""A run over free-running clocks is continued with what was known of them and of the mean powers of their channels,
+also after a round that failed."""
 
 import numpy as np
 import pytest
@@ -44,32 +45,36 @@ class Flaky:
         return self._proxy.ask(requests)
 
 
-def run(folder, killed_after=None):
+def run(folder, scheme, killed_after=None):
     def on_round(record):
         if record["round"] == killed_after:
             raise Killed
 
-    with open_bench(prepare(Arm("", build(TABLES)))) as bench:
+    tables = TABLES | {"link": TABLES["link"] | {"scheme": scheme}}
+    with open_bench(prepare(Arm("", build(tables)))) as bench:
         flaky = Flaky(bench.rounds.proxy)
         object.__setattr__(bench.rounds, "proxy", flaky)
         run_arm(folder, bench.rounds, on_round)
     return flaky.slots
 
 
-def test_killed_anywhere_and_resumed_clocks_and_parameters_end_with_the_same_bits(tmp_path):
-    slots = run(tmp_path / "whole")
+@pytest.mark.parametrize(("scheme", "tables"), [("phase", {"clocks"}), ("reed", {"clocks", "mean_powers"})])
+def test_killed_anywhere_and_resumed_clocks_and_parameters_end_with_the_same_bits(scheme, tables, tmp_path):
+    slots = run(tmp_path / "whole", scheme)
     whole = read_checkpoint(tmp_path / "whole")
     records = read_rounds(tmp_path / "whole")
     assert [record["round"] for record in records if "failed" in record] == [FAILING]
+    assert whole.uplink.keys() == tables
     assert whole.uplink["clocks"].shape == (3, 9)
     # what is at stake: one who has forgotten the clocks would acquire them again
     assert not any(AcquisitionSlot in slots[index] for index in range(4, 8))
     folder = tmp_path / "killed"
     for killed_after in (2, FAILING, FAILING + 1, 6):
         with pytest.raises(Killed):
-            run(folder, killed_after)
-    run(folder)
+            run(folder, scheme, killed_after)
+    run(folder, scheme)
     state = read_checkpoint(folder)
-    np.testing.assert_array_equal(state.uplink["clocks"], whole.uplink["clocks"])
+    for table in tables:
+        np.testing.assert_array_equal(state.uplink[table], whole.uplink[table])
     np.testing.assert_array_equal(state.theta, whole.theta)
     assert read_rounds(folder) == records
