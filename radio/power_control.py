@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 
 NUM_STEPS = 30  # quadratic convergence from below: five are common
 
@@ -34,29 +34,22 @@ def least_multiplier(
 
     gain_powers: |h|^2, energies: |z|^2; (num_elements,) each. Newton's method on power^(-1/2), which is nearly
     straight in lambda and for equal gains exactly so (the secular equation of trust regions, More and Sorensen, 1983);
-    it comes from below, so that the power may be above the budget by rounding.
+    it comes from below, so that the power may be above the budget by rounding. Raises ValueError for no budget.
     """
-    reached = np.sqrt(gain_powers * energies / (len(gain_powers) * budget))
-    multiplier = max(
-        0.0, float(np.max(aim * reached - gain_powers))
-    )  # no element alone may exceed the budget
+    if not budget > 0.0:
+        raise ValueError(f"a power budget is above 0, got {budget:g}")
+    loads = gain_powers * energies * (aim**2 / (len(gain_powers) * budget))
+    if not np.all(loads):  # nothing is sent there, whatever lambda is
+        gain_powers, loads = gain_powers[loads > 0.0], loads[loads > 0.0]
+    multiplier = max(0.0, float(np.max(np.sqrt(loads) - gain_powers, initial=0.0)))  # no element takes it all
     for _ in range(NUM_STEPS):
-        denominators = gain_powers + multiplier
-        alive = denominators > 0.0
-        powers = gain_powers[alive] * energies[alive] / denominators[alive] ** 2
-        excess = aim**2 * float(np.sum(powers)) / (len(gain_powers) * budget)
+        inverses = 1.0 / (gain_powers + multiplier)
+        shares = loads * inverses * inverses
+        excess = float(np.sum(shares))
         if excess <= 1.0 + 1e-12:
             break
-        slope = float(np.sum(powers)) / float(np.sum(powers / denominators[alive]))
-        multiplier += slope * (math.sqrt(excess) - 1.0)
+        multiplier += excess * (math.sqrt(excess) - 1.0) / float(np.dot(shares, inverses))
     return multiplier
-
-
-def missing_energy(gain_powers: NDArray[np.floating], value_power: float, aim: float, budget: float) -> float:
-    """Mean energy of (1 - w) z on an element, for values of equal power on all."""
-    energies = np.full(len(gain_powers), value_power)
-    multiplier = least_multiplier(gain_powers, energies, aim, budget)
-    return value_power * float(np.mean((1.0 - weights(gain_powers, multiplier)) ** 2))
 
 
 def best_aim(
@@ -65,11 +58,13 @@ def best_aim(
     budgets: Sequence[float],
     noise_variance: float,
 ) -> float:
-    """The c that minimises sum_i E|(1 - w_i) z_i|^2 + sigma^2 / c^2, the mean squared error of the sum of independent
-    values; one entry a device.
+    """The c that minimises sum_i E|(1 - w_i) z_i|^2 + sigma^2 / c^2, the mean squared error of a sum of values that are
+    independent and of equal power on all elements of a device; one entry a device.
 
-    With one gain a device it is convex in u = 1/c: (1 - a_i u)^2 up to u = 1 / a_i and 0 beyond, a_i = |h_i| sqrt(P_i /
-    p_i), and noise. Raises ValueError if no device has values and a channel.
+    It is convex in u = 1/c: devices minimise a convex energy under a norm of w that is at most sqrt(P_i) u. A norm's
+    limit has the price 2 lambda_i P_i u, so that the minimum is where sum_i P_i lambda_i = sigma^2; for a single device
+    lambda is the sigma^2 / P of the minimum mean squared error equaliser. Raises ValueError if no device has values and
+    a channel.
     """
     heard = [
         (gains, power, budget)
@@ -78,18 +73,29 @@ def best_aim(
     ]
     if not heard:
         raise ValueError("no device has both values and a channel; nothing to aim at")
-    # above the first nothing is missing any more, above the second noise alone exceeds all that could be missing
-    undone = max(math.sqrt(p * float(np.mean(1.0 / np.maximum(g, 1e-30))) / b) for g, p, b in heard)
-    total = sum(power for _, power, _ in heard)
-    highest = min(undone, math.sqrt(total / noise_variance)) if noise_variance > 0.0 else undone
+    undone = max(math.sqrt(power * _inverse_mean(gains) / budget) for gains, power, budget in heard)
+    if not noise_variance > 0.0:
+        return 1.0 / undone  # nothing is missing, and more noise would be all that is left to gain
 
-    def error(inverse_aim: float) -> float:
-        missing = sum(missing_energy(g, p, 1.0 / inverse_aim, b) for g, p, b in heard)
-        return missing + noise_variance * inverse_aim**2
+    def surplus(inverse_aim: float) -> float:
+        prices = (
+            budget * least_multiplier(gains, np.full(len(gains), power), 1.0 / inverse_aim, budget)
+            for gains, power, budget in heard
+        )
+        return sum(prices) - noise_variance
 
-    if error(highest) <= noise_variance * highest**2 and noise_variance == 0.0:
-        return 1.0 / highest
-    found = minimize_scalar(
-        error, bounds=(1e-6 * highest, highest), method="bounded", options={"xatol": 1e-5 * highest}
+    # lambda is at least c sqrt(p mean|h|^2 / P) - max|h|^2; where that alone costs sigma^2, the aim is too high
+    lowest = max(
+        math.sqrt(power * float(np.mean(gains)) / budget) / (noise_variance / budget + float(np.max(gains)))
+        for gains, power, budget in heard
     )
-    return 1.0 / float(found.x)
+    for bound, passed in ((lowest, surplus(lowest) <= 0.0), (undone, surplus(undone) >= 0.0)):
+        if passed:  # by rounding: with a single gain the bound is the answer
+            return 1.0 / bound
+    return 1.0 / float(brentq(surplus, lowest, undone, rtol=1e-6))
+
+
+def _inverse_mean(gain_powers: NDArray[np.floating]) -> float:
+    """Mean over all elements of 1 / |h|^2, where there is a channel."""
+    present = gain_powers[gain_powers > 0.0]
+    return float(np.sum(1.0 / np.maximum(present, 1e-30))) / len(gain_powers)

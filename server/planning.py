@@ -13,6 +13,7 @@ from radio.uplink import Sounding
 from server.config import Experiment
 
 PEAK_LIMIT = 0.99  # of full scale, for the payload; the rest is for rounding
+SAMPLED_GAINS = 2048  # of a device, for an aim; a tenth of a percent from that of all
 
 
 class RoundFailed(RuntimeError):
@@ -49,11 +50,18 @@ def aim_of(
     budgets: Mapping[int, float],
     num_elements: int,
 ) -> float:
-    """The aim that `radio.power_control` finds best for what devices have to send, over the channels as sounded."""
-    channels = [sounding.channels[device] for device in needs]
+    """The aim that `radio.power_control` finds best for what devices have to send, over the channels as sounded.
+
+    Raises RoundFailed if nobody has anything to send.
+    """
+    gains = [sounding.channels[device].gains for device in needs]
+    sampled = [each[:: math.ceil(len(each) / SAMPLED_GAINS)] for each in gains]
+    value_powers = [need.sent_norm2 / num_elements for need in needs.values()]
+    if not any(value_powers):
+        raise RoundFailed("every update is zero; nothing to transmit")
     return best_aim(
-        [channel.gains.real**2 + channel.gains.imag**2 for channel in channels],
-        [need.sent_norm2 / num_elements for need in needs.values()],
+        [each.real**2 + each.imag**2 for each in sampled],
+        value_powers,
         [budgets[device] for device in needs],
         sounding.noise_variance,
     )

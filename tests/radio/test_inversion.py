@@ -64,7 +64,7 @@ def test_the_mean_of_what_was_sent_comes_back_and_the_rest_is_withheld_exactly(u
     gains = magnitudes * np.exp(2j * np.pi * np.random.default_rng(seed).random(magnitudes.shape))
     plan = plan_for(3, 9, seed=seed)
     reception, sent = superpose(updates, gains, gains, plan)
-    np.testing.assert_allclose(inversion.decode(reception, plan), sent.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(inversion.decode(reception, plan), sent.mean(axis=0, dtype=float), atol=1e-12)
     withheld = updates - sent
     assert np.all((withheld == 0.0) | (sent == 0.0))
     np.testing.assert_array_equal(sent + withheld, updates)

@@ -8,7 +8,7 @@ import pytest
 from radio.channel_state import ChannelState
 from radio.ofdm import OfdmConfig
 from radio.schemes import ideal, inversion, phase
-from radio.schemes.registry import load_scheme
+from radio.schemes.registry import NAMES, load_scheme
 from radio.uplink import Plan, Reception
 
 DIMENSION = 2000
@@ -100,7 +100,7 @@ def test_ideal_sends_everything(updates):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("morse", "'morse' is unknown; known: phase, inversion, .*ideal, or package.module:object"),
+        ("morse", f"'morse' is unknown; known: {', '.join(NAMES)}, or package.module:object"),
         ("no.such:thing", "cannot be loaded: No module named 'no'"),
         ("radio.ofdm:OfdmConfig", "has no function 'num_elements'"),
     ],
