@@ -5,6 +5,11 @@ A device sends x = scale * exp(-j arg h) * z; the air adds them to y = scale * s
 the number of transmitters s and by m = E|h| that is unbiased over fading, with variance, per parameter,
 (E|h|^2 / m^2 - 1) sum_i z_i^2 / s^2 + sigma^2 / (2 scale^2 s^2 m^2): under Rayleigh fading 4/pi - 1 = 0.273 of the
 devices' energies stay, which no SNR removes.
+
+Where a device believes in phases that are wrong by phi, and v_i is the neighbour that shares the element with z_i, the
+mean is that of b_i = E[cos phi] z_i - E[sin phi] v_i over devices, and in place of the first term of the variance
+stands sum_i (E|h|^2 E[(z_i cos phi - v_i sin phi)^2] / m^2 - b_i^2) / s^2.
+
 Steps 5 to 7 of Air-meta-pFL (Wen, Xing, Simeone, IEEE TCCN 12, 2026), on values in place of their sketch.
 """
 

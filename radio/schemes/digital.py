@@ -37,50 +37,71 @@ class Digital:
         self, update: NDArray[np.floating], channel: ChannelState, plan: Plan
     ) -> tuple[NDArray[np.complex128], NDArray[np.floating]]:
         """update: (dimension,). returns: no amplitudes; (dimension,) what the bits stand for."""
-        step, levels = self._quantise(update, plan)
-        return np.zeros(0, dtype=np.complex128), (levels * step).astype(update.dtype)
+        sent = _dense(*self._quantise(update, plan), plan.dimension)
+        return np.zeros(0, dtype=np.complex128), sent.astype(update.dtype, copy=False)
 
     def pack(self, update: NDArray[np.floating], plan: Plan) -> Bits:
         """update: (dimension,). returns: (num_bits,) zeros and ones, what travels."""
-        step, levels = self._quantise(update, plan)
-        entries = np.flatnonzero(levels)
-        count = len(entries)
-        head = np.concatenate(
-            [to_bits(np.array([count]), COUNT_BITS), to_bits(step.view("<u4")[None], STEP_BITS)]
-        )
-        positions = np.zeros(0, dtype=np.uint8)
-        if count < plan.dimension:
-            positions = encode_positions(entries, best_parameter(count, plan.dimension))
-        return np.concatenate([head, positions, to_bits(levels[entries] + self._highest, self.value_bits)])
+        step, entries, levels = self._quantise(update, plan)
+        positions = encode_positions(entries, best_parameter(len(entries), plan.dimension))
+        if len(positions) + len(entries) * self.value_bits >= plan.dimension * self.value_bits:
+            every = np.zeros(plan.dimension, dtype=np.int64)  # to name the zeros costs more than to send them
+            every[entries] = levels
+            entries, levels, positions = np.arange(plan.dimension), every, positions[:0]
+        count = to_bits(np.array([len(entries)]), COUNT_BITS)
+        size = to_bits(np.array([step], "<f4").view("<u4"), STEP_BITS)
+        return np.concatenate([count, size, positions, to_bits(levels + self._highest, self.value_bits)])
 
     def unpack(self, bits: Bits, plan: Plan) -> NDArray[np.float32]:
-        """Inverse of `pack`, as `encode` says it: (dimension,). Raises ValueError for a string cut short."""
-        count = int(from_bits(bits[:COUNT_BITS], COUNT_BITS)[0])
-        rest = bits[COUNT_BITS + STEP_BITS :]
-        step = from_bits(bits[COUNT_BITS : COUNT_BITS + STEP_BITS], STEP_BITS).astype("<u4").view("<f4")[0]
+        """Inverse of `pack`, as `encode` says it: (dimension,). Raises ValueError for bits that `pack` cannot give."""
+        head, rest = bits[: COUNT_BITS + STEP_BITS], bits[COUNT_BITS + STEP_BITS :]
+        if len(head) < COUNT_BITS + STEP_BITS:
+            raise ValueError(f"{len(bits)} bits are fewer than the {COUNT_BITS + STEP_BITS} of a head")
+        count = int(from_bits(head[:COUNT_BITS], COUNT_BITS)[0])
+        step = from_bits(head[COUNT_BITS:], STEP_BITS).astype("<u4").view("<f4")[0]
+        if not 0.0 <= float(step) * self._highest <= np.finfo(np.float32).max:
+            raise ValueError(f"a step of {step:g} is none")
         entries, used = np.arange(plan.dimension), 0
         if count < plan.dimension:
             entries, used = decode_positions(rest, count, best_parameter(count, plan.dimension))
-        levels = np.zeros(plan.dimension, dtype=np.int64)
-        levels[entries] = from_bits(rest[used:], self.value_bits) - self._highest
-        return np.asarray((levels * step).astype(np.float32))
+        if count > plan.dimension or np.any(entries >= plan.dimension):
+            raise ValueError(f"{count} entries do not lie within the {plan.dimension} of an update")
+        if len(rest) - used != count * self.value_bits:
+            raise ValueError(f"{len(rest) - used} bits of values where {count} of {self.value_bits} are due")
+        return _dense(step, entries, from_bits(rest[used:], self.value_bits) - self._highest, plan.dimension)
 
     def decode(self, reception: Reception, plan: Plan) -> NDArray[np.float64]:
-        """returns: (dimension,) the mean of what plan.devices sent."""
+        """returns: (dimension,) the mean of what plan.devices sent. Raises ValueError for bits of none."""
         total = np.zeros(plan.dimension)
         for device in plan.devices:
-            total += self.unpack(reception.bits[device], plan)
+            try:
+                total += self.unpack(reception.bits[device], plan)
+            except ValueError as error:
+                raise ValueError(f"bits of device {device}: {error}") from error
         return total / len(plan.devices)
 
     @property
     def _highest(self) -> int:
         return (1 << (self.value_bits - 1)) - 1
 
-    def _quantise(self, update: NDArray[np.floating], plan: Plan) -> tuple[np.float32, NDArray[np.int64]]:
-        """(step, levels (dimension,))."""
+    def _quantise(
+        self, update: NDArray[np.floating], plan: Plan
+    ) -> tuple[np.float32, NDArray[np.intp], NDArray[np.int64]]:
+        """(step, entries (count,), levels (count,)), none of them 0."""
         kept = top_k(update, min(plan.num_kept, plan.dimension))
-        step = np.float32(np.max(np.abs(kept), initial=0.0) / self._highest)
+        entries = np.flatnonzero(kept)
+        values = kept[entries].astype(np.float64)
+        step = np.float32(np.max(np.abs(values), initial=0.0) / self._highest)
         if not step > 0.0:
-            return np.float32(0.0), np.zeros(plan.dimension, dtype=np.int64)
-        levels = np.clip(np.rint(kept / step), -self._highest, self._highest)
-        return step, levels.astype(np.int64)
+            return step, entries[:0], np.zeros(0, dtype=np.int64)
+        levels = np.clip(np.rint(values / step), -self._highest, self._highest).astype(np.int64)
+        return step, entries[levels != 0], levels[levels != 0]
+
+
+def _dense(
+    step: np.float32, entries: NDArray[np.integer], levels: NDArray[np.int64], dimension: int
+) -> NDArray[np.float32]:
+    """(dimension,) step * levels at the entries."""
+    values = np.zeros(dimension, dtype=np.float32)
+    values[entries] = step * levels
+    return values

@@ -9,11 +9,14 @@ set the power of all, where here a device that is short of power gives up some o
 
 Error, per parameter, s devices: given the channels the estimate y / (scale c s) is unbiased for the mean of w_i z_i,
 with variance sigma^2 / (2 scale^2 c^2 s^2). Against the mean of z_i it misses sum_i (1 - w_i) z_i / s. The server
-chooses the aim c so that the sum of both is least for values that are independent of each other; with long memory
-estimates so far and what memories hold, in the mean over devices, add up to the changes so far.
+chooses the aim c so that the sum of both is least for values that are independent of each other (where updates agree,
+what they miss adds up, and is more than that counts with). With long memory estimates so far and what memories hold, in
+the mean over devices, add up to the changes so far.
 
-Where a device is told the gain c_h instead of h, r = h / c_h multiplies its value, as a complex number with its
-neighbour: with z + jv on an element and the mean over r that of Re(E[r] w (z + jv)), as in `inversion`.
+Where a device is told another gain than h, their ratio r = h / told multiplies its value z, as a complex number with
+its neighbour v: given what was told, which makes w, and with r independent of it, the mean is that of
+w_i Re(E[r] (z_i + j v_i)) over devices, and the variance
+sum_i w_i^2 (E[Re(r (z_i + j v_i))^2] - Re(E[r] (z_i + j v_i))^2) / s^2 + sigma^2 / (2 scale^2 c^2 s^2).
 
 The rule for power is that of over-the-air computation (sources in `radio.power_control`); shares that stay in memory,
 and the multiplier over elements, are ours.

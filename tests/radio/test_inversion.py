@@ -15,14 +15,12 @@ from radio.schemes import inversion
 from radio.truncation import used_share
 from radio.uplink import Plan, Reception
 from server.planning import common_scale
+from tests.radio.monte_carlo import PAIRS, assert_agrees, complex_normal
 
 NUM_DRAWS = 5000
 THRESHOLD = 0.4
 SCALE = 0.8
 NOISE_VARIANCE = 0.3
-PAIRS = np.array(
-    [1.0 + 0.5j, -0.4 + 2.0j, 0.7 - 1.2j, 1.5 + 0.1j]
-)  # of each of four devices, on every element
 
 
 def plan_for(num_devices, dimension, **changes):
@@ -37,10 +35,6 @@ def plan_for(num_devices, dimension, **changes):
         "threshold": THRESHOLD,
     }
     return Plan(**values | changes)
-
-
-def complex_normal(rng, *shape):
-    return rng.normal(scale=math.sqrt(0.5), size=(*shape, 2)).view(complex)[..., 0]
 
 
 def superpose(updates, told, true, plan, noise=0.0):
@@ -132,13 +126,6 @@ def draws(normalise, turns, rng):
     updates = np.repeat(PAIRS[:, None], NUM_DRAWS, axis=1).view(float)
     reception, _ = superpose(updates, told, turns * told, plan, noise)
     return inversion.decode(reception, plan)[::2]
-
-
-def assert_agrees(values, mean, variance):
-    """Mean and variance of independent draws within three standard errors."""
-    assert abs(values.mean() - mean) < 3.0 * math.sqrt(variance / len(values))
-    squares = (values - mean) ** 2
-    assert abs(squares.mean() - variance) < 3.0 * squares.std() / math.sqrt(len(values))
 
 
 @pytest.mark.parametrize("normalise", ["devices", "transmitters"])
