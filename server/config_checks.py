@@ -14,6 +14,11 @@ def check(experiment: Experiment) -> None:
             f"fleet.active = {fleet.active} exceeds fleet.devices = {fleet.devices}; "
             f"lower it to at most {fleet.devices}, or 0 for all"
         )
+    if isinstance(fleet.power_db, tuple) and len(fleet.power_db) != fleet.devices:
+        raise ConfigError(
+            f"fleet.power_db lists {len(fleet.power_db)} budgets, fleet.devices = {fleet.devices}; list one for each "
+            "device, or give one number for all"
+        )
     if fleet.quorum > experiment.num_active:
         raise ConfigError(
             f"fleet.quorum = {fleet.quorum} exceeds the {experiment.num_active} active devices; lower fleet.quorum"
@@ -33,6 +38,11 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(
             f'link.scheme = "ideal" is error-free by definition, but link.backend = "{link.backend}"; '
             'set link.backend = "ideal", or link.scheme = "phase"'
+        )
+    if link.scheme == "digital" and link.backend == "ideal":
+        raise ConfigError(
+            'link.scheme = "digital" counts what bits cost over noise, and link.backend = "ideal" has none; '
+            'set link.backend = "symbol", or link.scheme = "ideal"'
         )
     try:
         ofdm = experiment.ofdm()
@@ -61,6 +71,11 @@ def _check_average_power(experiment: Experiment) -> None:
             link.backend in ("symbol", "waveform"),
             f'link.backend = "{link.backend}"',
             'link.backend = "symbol"',
+        ),
+        (
+            experiment.update.support == "own",
+            f'update.support = "{experiment.update.support}", where not all entries travel',
+            'update.support = "own"',
         ),
         (link.fading == "rayleigh", f'link.fading = "{link.fading}"', 'link.fading = "rayleigh"'),
         (air.tap_delays_samples == (0,), f"air.tap_delays_samples = {list(air.tap_delays_samples)}", "[0]"),

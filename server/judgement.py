@@ -47,16 +47,16 @@ def decode_and_judge(
     plan, sent, reception = payload.plan, payload.sent, payload.reception
     amplitudes = {d: reply.amplitudes for d, reply in sent.items() if reply.amplitudes is not None}
     if len(amplitudes) < len(sent) or not updates:
-        return _finite(scheme.decode(reception, plan))
-    energies = (float(np.vdot(a, a).real) for a in amplitudes.values())
-    record["transmit_energy"] = math.fsum(energies) + math.fsum(reception.charges.values())
-    if not estimates_mean(scheme):
-        return _finite(scheme.decode(reception, plan))
+        return _decoded(scheme, reception, plan)
+    if is_on_air(scheme):
+        record["transmit_energy"] = math.fsum(float(np.vdot(a, a).real) for a in amplitudes.values())
     mean_sent = mean_vector([reply.sent for reply in sent.values() if reply.sent is not None])
     mean_update = mean_vector(updates)
     record["values"] = int(np.count_nonzero(mean_sent))
+    if not estimates_mean(scheme):
+        return _decoded(scheme, reception, plan)
     if truth is None or not is_on_air(scheme):
-        estimate = _finite(scheme.decode(reception, plan))
+        estimate = _decoded(scheme, reception, plan)
     elif not is_coherent(scheme):
         estimate = _judge_energies(scheme, truth, payload, amplitudes, record)
     else:
@@ -110,9 +110,18 @@ def _judge_energies(
     plan, _, _, reception = payload
     energies = noiseless_energies(plan, amplitudes, truth)
     perfect = replace(reception, amplitudes=np.sqrt(energies).astype(np.complex128), noise_variance=0.0)
-    estimate = _finite(scheme.decode(reception, plan))
+    estimate = _decoded(scheme, reception, plan)
     record["nmse_air"] = relative_error(estimate, scheme.decode(perfect, plan))
     return estimate
+
+
+def _decoded(scheme: Scheme, reception: Reception, plan: Plan) -> NDArray[np.floating]:
+    try:
+        return _finite(scheme.decode(reception, plan))
+    except ValueError as error:
+        if is_on_air(scheme):
+            raise
+        raise RoundFailed(str(error)) from error  # bits are a device's word, and may be none
 
 
 def _finite(estimate: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -63,6 +63,7 @@ def _faults(request: Request, reply: Reply) -> Iterator[str | None]:
         case messages.Prepare(), messages.Prepared():
             yield _number("its power", reply.power)
             yield _number("its peak", reply.peak)
+            yield _number("its energy", reply.sent_norm2)
         case messages.Transmit(plan), messages.Sent():
             for burst in reply.emitted:
                 yield _array("a burst", burst.samples)
@@ -71,6 +72,11 @@ def _faults(request: Request, reply: Reply) -> Iterator[str | None]:
             yield _array("what it leaves", reply.left, plan.dimension)
             if reply.left is None:
                 yield "does not say what it leaves"
+            num_packed = 8 * len(reply.bits) if reply.bits is not None else 0
+            if not 0 <= reply.num_bits <= num_packed:
+                yield f"says {reply.num_bits} bits where {num_packed} came"
+            if plan.num_elements == 0 and reply.bits is None:
+                yield "sends no bits where nothing is on the air"
         case messages.Probe(), messages.Probed():
             yield _array("its gradient", reply.gradient, len(request.theta))
             yield None if math.isfinite(reply.loss) else "its loss is no number"

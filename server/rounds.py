@@ -1,5 +1,6 @@
 """One round of over-the-air federated meta-learning."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -143,6 +144,7 @@ class Rounds:
             ofdm = self.experiment.ofdm()
             reception = accounted_reception(plan, sounding, sent, budgets, link.code_gap_db, ofdm)
             record["accounted"] = True
+            record["transmit_energy"] = math.fsum(budgets[d] * uses for d, uses in reception.charges.items())
         record_link(record, plan, sounding, reception)
         announced = rule.announced_bits(len(theta)) if rule else 0
         record["control_bits"] = control_bits(len(needs), aims(self.scheme), announced)

@@ -6,6 +6,7 @@ import pytest
 
 from server.config import ConfigError, Experiment
 from server.config_file import build, load_arms
+from server.planning import power_budgets
 from server.toml_tables import to_tables, to_toml
 
 
@@ -73,6 +74,13 @@ def test_the_resolved_configuration_read_again_is_the_same_experiment(tmp_path):
             "link.power_rule=average",
             'not known with link.scheme = "phase"; set link.scheme = "inversion", or link',
         ),
+        (
+            "fleet.power_db=[0.0, 1.0]",
+            "fleet.power_db lists 2 budgets, fleet.devices = 10; list one for each device",
+        ),
+        ("fleet.power_db=41", "fleet.power_db = 41: "),
+        ("fleet.power_db=[0, -41]", r"fleet.power_db = \[0, -41\]: "),
+        ("link.value_bits=1", "link.value_bits = 1: expected int >= 2"),
         ("link.backend=telepathy", "link.backend = 'telepathy': .*choose one of: ideal, symbol, waveform"),
         ("fleet.active=11", "fleet.active = 11 exceeds fleet.devices = 10; lower it to at most 10"),
         ("fleet.quorum=11", "fleet.quorum = 11 exceeds the 10 active devices"),
@@ -152,6 +160,32 @@ def test_a_mean_power_over_fading_needs_fading_that_is_known(changes, message):
         build({"link": link | changes})
     with pytest.raises(ConfigError, match=re.escape("air.tap_delays_samples = [0, 2]; set [0], or")):
         build({"link": link, "air": {"tap_delays_samples": [0, 2], "tap_powers_db": [0.0, -3.0]}})
+
+
+def test_the_average_rule_counts_with_updates_that_travel_whole():
+    link = {"scheme": "inversion", "fading": "rayleigh", "power_rule": "average", "threshold": 1}
+    with pytest.raises(
+        ConfigError, match=r'update.support = "shared-vote", where .*; set update.support = "own"'
+    ):
+        build({"link": link, "update": {"support": "shared-vote"}})
+
+
+def test_bits_need_a_channel_with_noise_to_cost_anything():
+    link = {"scheme": "digital", "backend": "symbol"}
+    assert build({"link": link}).scheme_options().value_bits == 8
+    with pytest.raises(
+        ConfigError, match=r'link.backend = "ideal" has none; set link.backend = "symbol", or'
+    ) as caught:
+        build({"link": link | {"backend": "ideal"}})
+    assert "\n" not in str(caught.value)
+
+
+def test_budgets_of_each_device_survive_the_resolved_configuration():
+    experiment = build({"fleet": {"devices": 3, "power_db": [0, -6.5, 3]}})
+    assert experiment.fleet.power_db == (0.0, -6.5, 3.0)
+    assert build(to_tables(experiment)) == experiment
+    assert power_budgets(experiment) == pytest.approx({0: 1.0, 1: 0.2239, 2: 1.9953}, rel=1e-3)
+    assert power_budgets(build({"fleet": {"devices": 2, "power_db": -10}})) == pytest.approx({0: 0.1, 1: 0.1})
 
 
 def test_build_leaves_the_tables_it_is_given_alone():

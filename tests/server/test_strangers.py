@@ -23,6 +23,8 @@ from tests.server.remote import Process, open_fleet
 THETA = np.zeros(DIMENSION, np.float32)
 TRAIN = messages.Train(4, THETA, 0.1, 0.2)
 PLAN = Plan(round=4, seed=1, devices=(0,), dimension=DIMENSION, num_elements=10, num_kept=5)
+BITS = Plan(round=4, seed=1, devices=(0,), dimension=DIMENSION, num_elements=0, num_kept=5)
+NOTHING = np.zeros(0, np.complex64)
 GOOD = messages.Trained(1.0, THETA)
 NAN = np.full(DIMENSION, np.nan, np.float32)
 ELEMENTS = np.zeros(10, np.complex64)
@@ -75,6 +77,12 @@ def sent(**changes):
         (TRAIN, TRAIN, "answered with Train, Trained is due"),
         (messages.Prepare(PLAN, None), messages.Prepared(-1.0), "its power is -1.0"),
         (messages.Prepare(PLAN, None), messages.Prepared(1.0, float("inf")), "its peak is inf"),
+        (messages.Prepare(PLAN, None), messages.Prepared(1.0, 0.1, float("nan")), "its energy is nan"),
+        (messages.Transmit(BITS), sent(emitted=(), amplitudes=NOTHING), "sends no bits where nothing is on the air"),
+        (messages.Transmit(BITS), sent(emitted=(), amplitudes=NOTHING, bits=np.zeros(2, np.uint8), num_bits=17),
+         "says 17 bits where 16 came"),
+        (messages.Transmit(BITS), sent(emitted=(), amplitudes=NOTHING, bits=np.zeros(2, np.uint8), num_bits=-1),
+         "says -1 bits where 16 came"),
         (messages.Transmit(PLAN), sent(amplitudes=ELEMENTS[1:]), "its amplitudes has shape (9,), (10,) is due"),
         (messages.Transmit(PLAN), sent(emitted=(Burst(ELEMENTS * np.nan, 0),)), "a burst holds what is no number"),
         (messages.Transmit(PLAN), sent(left=None), "does not say what it leaves"),
