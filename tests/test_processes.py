@@ -50,7 +50,12 @@ name = "symbol"
 link = { backend = "symbol" }
 [[arm]]
 name = "waveform"
-link = { backend = "waveform" }
+link = { backend = "waveform", scheme = "mmse" }
+update = { support = "shared-vote" }
+fleet = { power_db = [0.0, -3.0, 3.0, 0.0] }
+[[arm]]
+name = "bits"
+link = { backend = "symbol", scheme = "digital" }
 """
 
 
@@ -66,7 +71,7 @@ def run_here(config, out, *words):
 def run_in_processes(config, out, *words):
     done = subprocess.run(
         airmeta("run", config, "--out", out, "--processes", *words),
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -84,19 +89,20 @@ def descendants(folder):
     return found
 
 
-def test_processes_give_the_bits_of_one_process_on_symbols_and_on_a_waveform(tmp_path):
+def test_processes_give_the_bits_of_one_process_on_symbols_on_a_waveform_with_a_vote_and_without_air(
+    tmp_path,
+):
     pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
     config = tmp_path / "tiny.toml"
     config.write_text(TINY + ARMS)
     run_here(config, tmp_path / "here")
     run_in_processes(config, tmp_path / "there", "--count", 2)
-    for arm in ("symbol", "waveform"):
+    for arm in ("symbol", "waveform", "bits"):
         here, there = (read_checkpoint(tmp_path / place / arm) for place in ("here", "there"))
         assert here.round == there.round == 5
         assert here.theta.tobytes() == there.theta.tobytes()
-        assert {d: m.tobytes() for d, m in here.memories.items()} == {
-            d: m.tobytes() for d, m in there.memories.items()
-        }
+        for mine, theirs in ((here.memories, there.memories), (here.support, there.support)):
+            assert {n: v.tobytes() for n, v in mine.items()} == {n: v.tobytes() for n, v in theirs.items()}
         records = [(tmp_path / place / arm / "rounds.jsonl").read_text() for place in ("here", "there")]
         assert records[0] == records[1]
         hosts = json.loads((tmp_path / "there" / arm / "manifest.json").read_text())["hosts"]

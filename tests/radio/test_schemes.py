@@ -1,14 +1,17 @@
 """What every scheme must do, and what is particular to each."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from radio.channel_state import ChannelState
 from radio.ofdm import OfdmConfig
-from radio.schemes import ideal, inversion, phase
-from radio.schemes.registry import NAMES, load_scheme
+from radio.scheme_options import SchemeOptions
+from radio.schemes import aligned, ideal, phase
+from radio.schemes.registry import NAMES, aims, inverts, is_on_air, load_scheme, pack_bits, truncates
+from radio.support import num_kept, random_support
 from radio.uplink import Plan, Reception
 
 DIMENSION = 2000
@@ -49,12 +52,62 @@ def test_over_a_perfect_channel_the_mean_of_what_was_sent_comes_back(scheme, upd
     assert np.linalg.norm(estimate - mean_sent) < 1e-3 * np.linalg.norm(mean_sent)
 
 
-@pytest.mark.parametrize("scheme", [phase, inversion, ideal])
-def test_scale_multiplies_amplitudes_and_leaves_the_estimate(scheme, updates):
-    small, large = (plan_for(scheme, (0, 1), scale=scale) for scale in (1.0, 3.0))
+EVERY = [(name, support) for name in NAMES for support in ("own", "shared-random")]
+KEEP = 0.02
+
+
+def load(name, support):
+    """(scheme, what its plan needs beside the rest)."""
+    scheme = load_scheme(name, SchemeOptions(keep=KEEP, support=support))
+    drawn = None if support == "own" else random_support(DIMENSION, num_kept(DIMENSION, KEEP), 5, 3)
+    return scheme, {"support": drawn, "aim": 0.7 if aims(scheme) else 0.0}
+
+
+@pytest.mark.parametrize(("name", "support"), EVERY)
+def test_scale_multiplies_amplitudes_and_leaves_what_was_sent(name, support, updates):
+    scheme, needs = load(name, support)
+    small, large = (plan_for(scheme, (0, 1), scale=scale, **needs) for scale in (1.0, 3.0))
     channel = ChannelState(np.array([1.0 + 0j]))
-    quiet, loud = (scheme.encode(updates[0], channel, plan)[0] for plan in (small, large))
+    (quiet, one), (loud, other) = (scheme.encode(updates[0], channel, plan) for plan in (small, large))
     np.testing.assert_allclose(loud, 3.0 * quiet, rtol=1e-12)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_shared_support_a_scheme_does_to_the_entries_what_it_does_to_a_shorter_update(name, updates):
+    scheme, needs = load(name, "shared-random")
+    beneath, _ = load(name, "own") if name != "phase" else (aligned, None)
+    support, count = needs["support"], len(needs["support"])
+    assert scheme.num_elements(DIMENSION, 0.4) == beneath.num_elements(count, 0.4)
+    plan = plan_for(scheme, (0, 1), **needs)
+    short = replace(plan, dimension=count, support=None)
+    channel = ChannelState(np.array([0.6 + 0.8j]))
+    amplitudes, sent = scheme.encode(updates[0], channel, plan)
+    expected, kept = beneath.encode(updates[0][support], channel, short)
+    np.testing.assert_array_equal(amplitudes, expected)
+    np.testing.assert_array_equal(sent[support], kept)
+    assert np.count_nonzero(sent) == np.count_nonzero(kept)
+    if is_on_air(scheme):
+        received = Reception(amplitudes, 0.1, channels={0: channel, 1: channel})
+    else:
+        bits = pack_bits(scheme, updates[0], plan)
+        np.testing.assert_array_equal(bits, beneath.pack(updates[0][support], short))
+        received = Reception(amplitudes, 0.1, bits={0: bits, 1: bits})
+    estimate = scheme.decode(received, plan)
+    np.testing.assert_array_equal(estimate[support], beneath.decode(received, short))
+    assert not np.delete(estimate, support).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shared_support_leaves_what_a_scheme_says_of_itself(name):
+    for says in (inverts, truncates, aims, is_on_air):
+        assert says(load(name, "own")[0]) == says(load(name, "shared-random")[0])
+
+
+def test_a_plan_without_the_shared_support_is_refused(updates):
+    scheme, _ = load("inversion", "shared-random")
+    with pytest.raises(ValueError, match=r"round 3: the plan names no support; give Plan.support"):
+        scheme.encode(updates[0], ChannelState(np.ones(1, complex)), plan_for(scheme, (0,)))
 
 
 def test_phase_is_undone_and_magnitude_is_not(updates):

@@ -11,9 +11,10 @@ from radio.air_config import AirConfig, Fading
 from radio.interface import Burst
 from radio.ofdm import OfdmConfig
 from radio.schedule import Schedule
-from radio.schemes.registry import load_scheme
+from radio.schemes.registry import is_on_air, load_scheme, pack_bits
 from server.config_file import build
 from server.rounds import Rounds
+from server.support_rule import support_rule
 from sim_backend.channel import BlockChannel
 from sim_backend.elements import BlockElements, ElementTruth
 from sim_backend.symbol import SymbolUplink
@@ -45,11 +46,17 @@ class QuadraticDevice:
                 return messages.Sent(())
             case messages.Prepare():
                 self.channel = request.channel
-                amplitudes, _ = self.scheme.encode(self.update, self.channel, request.draft)
-                return messages.Prepared(float(np.mean(np.abs(amplitudes) ** 2)))
+                amplitudes, sent = self.scheme.encode(self.update, self.channel, request.draft)
+                power = float(np.sum(np.abs(amplitudes) ** 2)) / max(1, len(amplitudes))
+                return messages.Prepared(power, sent_norm2=float(sent @ sent))
             case messages.Transmit():
                 amplitudes, self.sent = self.scheme.encode(self.update, self.channel, request.plan)
+                self.amplitudes = amplitudes
                 left = remember("long", self.update, self.delta, self.sent)
+                if not is_on_air(self.scheme):
+                    bits = pack_bits(self.scheme, self.update, request.plan)
+                    self.num_bits = len(bits)
+                    return messages.Sent((), amplitudes, self.sent, left, np.packbits(bits), len(bits))
                 return messages.Sent((Burst(amplitudes, 0),), amplitudes, self.sent, left)
             case messages.Acknowledge():
                 self.delivered.append(request.delivered)
@@ -105,4 +112,6 @@ def make_rounds(*, backend="symbol", scheme="phase", fading="none", snr_db=30.0,
     num_elements = pair.num_elements(DIMENSION, experiment.update.measurements)
     uplink = SymbolUplink(elements, schedule, num_elements, noise, experiment.run.seed)
     mean_gain = Fading(law=fading).mean_gain()
-    return Rounds(experiment, Fleet(devices), uplink, pair, mean_gain, ElementTruth(elements))
+    update, truth = experiment.update, ElementTruth(elements)
+    rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
+    return Rounds(experiment, Fleet(devices), uplink, pair, mean_gain, truth, rule)
