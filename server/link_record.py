@@ -15,7 +15,7 @@ Record = dict[str, Any]
 
 def record_link(record: Record, plan: Plan, sounding: Sounding, reception: Reception) -> None:
     record["devices"] = list(plan.devices)
-    record["rho"] = (plan.scale * record["outer_rate"]) ** 2
+    record["rho"] = (plan.scale * (plan.aim or 1.0) * record["outer_rate"]) ** 2
     if plan.threshold > 0.0:
         record["threshold"] = plan.threshold
         gains = [sounding.channels[device].over(plan.num_elements) for device in plan.devices]

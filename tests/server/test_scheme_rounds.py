@@ -155,6 +155,15 @@ def test_with_long_memory_the_mean_target_is_reached(scheme, support):
     assert np.linalg.norm(theta - goal) < 0.25 * np.linalg.norm(goal)
 
 
+def test_rho_says_what_arrives_of_a_value_that_no_device_lacks_power_for():
+    rounds = rounds_of("mmse", "own", fleet={"devices": 4, "held_out": 2, "power_db": 40.0})
+    record = rounds.run(0, ZERO).record
+    arrived = [d.channel.gains * d.amplitudes for d in map(rounds.proxy.devices.get, record["devices"])]
+    sent = [rounds.proxy.devices[device].sent for device in record["devices"]]
+    ratio = np.linalg.norm(sum(arrived)) / np.linalg.norm(sum(sent))
+    assert record["rho"] == pytest.approx((ratio * record["outer_rate"]) ** 2, rel=1e-5)
+
+
 def test_updates_that_are_all_zero_fail_a_round_with_an_aim():
     rounds = rounds_of("mmse", "own")
     for device in rounds.proxy.devices.values():
