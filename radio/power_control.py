@@ -20,10 +20,16 @@ from scipy.optimize import brentq
 NUM_STEPS = 30  # quadratic convergence from below: five are common
 
 
+def damped_powers(gain_powers: NDArray[np.floating], multiplier: float) -> NDArray[np.float64]:
+    """|h|^2 + lambda, and 1 where there is no channel at all: h and |h|^2, divided by it, stay 0 there."""
+    damped = np.asarray(gain_powers + multiplier, dtype=np.float64)
+    damped[damped == 0.0] = 1.0
+    return damped
+
+
 def weights(gain_powers: NDArray[np.floating], multiplier: float) -> NDArray[np.float64]:
     """w = |h|^2 / (|h|^2 + lambda), and 0 where there is no channel at all."""
-    denominators = np.asarray(gain_powers + multiplier, dtype=np.float64)
-    return np.divide(gain_powers, denominators, out=np.zeros_like(denominators), where=denominators > 0.0)
+    return np.asarray(gain_powers / damped_powers(gain_powers, multiplier))
 
 
 def least_multiplier(
@@ -42,9 +48,14 @@ def least_multiplier(
     if not np.all(loads):  # nothing is sent there, whatever lambda is
         gain_powers, loads = gain_powers[loads > 0.0], loads[loads > 0.0]
     multiplier = max(0.0, float(np.max(np.sqrt(loads) - gain_powers, initial=0.0)))  # no element takes it all
+    inverses, shares = (
+        np.empty_like(loads),
+        np.empty_like(loads),
+    )  # once: fresh memory costs more than arithmetic
     for _ in range(NUM_STEPS):
-        inverses = 1.0 / (gain_powers + multiplier)
-        shares = loads * inverses * inverses
+        np.divide(1.0, np.add(gain_powers, multiplier, out=inverses), out=inverses)
+        np.multiply(inverses, inverses, out=shares)
+        shares *= loads
         excess = float(np.sum(shares))
         if excess <= 1.0 + 1e-12:
             break

@@ -52,8 +52,9 @@ def encode(
     `update` where it was sent and 0 elsewhere."""
     gains = channel.over(plan.num_elements)
     used = is_used(gains, plan.threshold)
-    amplitudes = np.zeros(plan.num_elements, dtype=np.complex128)
-    amplitudes[used] = plan.scale * to_elements(update, plan)[used] / gains[used]
+    gain_powers = gains.real**2 + gains.imag**2
+    amplitudes = to_elements(update, plan) * gains.conj()
+    amplitudes *= np.divide(plan.scale, gain_powers, out=np.zeros(plan.num_elements), where=used)
     return amplitudes, np.where(per_value(used, plan), update, update.dtype.type(0))
 
 

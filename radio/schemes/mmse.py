@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
-from radio.power_control import least_multiplier, weights
+from radio.power_control import damped_powers, least_multiplier
 from radio.schemes.pairs import from_elements, per_value, to_elements
 from radio.uplink import Plan, Reception
 
@@ -56,12 +56,10 @@ def encode(
         multiplier = least_multiplier(gain_powers, energies, plan.aim, channel.power_budget)
     else:
         multiplier = 0.0
-    shares = weights(gain_powers, multiplier)
-    reached = shares > 0.0
-    amplitudes = np.zeros(plan.num_elements, dtype=np.complex128)
-    factor = plan.scale * (plan.aim or 1.0)
-    amplitudes[reached] = factor * shares[reached] * values[reached] / gains[reached]
-    return amplitudes, (per_value(shares, plan) * update).astype(update.dtype)
+    damped = damped_powers(gain_powers, multiplier)
+    amplitudes = values * gains.conj()
+    amplitudes *= plan.scale * (plan.aim or 1.0) / damped
+    return amplitudes, (per_value(gain_powers / damped, plan) * update).astype(update.dtype)
 
 
 def decode(reception: Reception, plan: Plan) -> NDArray[np.float64]:
