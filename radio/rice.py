@@ -28,7 +28,7 @@ def encode_positions(positions: NDArray[np.integer], parameter: int) -> Bits:
 
 def decode_positions(bits: Bits, count: int, parameter: int) -> tuple[NDArray[np.int64], int]:
     """Inverse of `encode_positions`: (positions, bits used). Raises ValueError if there are too few bits."""
-    ends = np.flatnonzero(bits)[:count] + 1
+    ends = np.flatnonzero(bits != 0)[:count] + 1  # NumPy finds truth values several times as fast
     used = int(ends[-1]) if len(ends) else 0
     if len(ends) < count or len(bits) < used + count * parameter:
         raise ValueError(f"{len(bits)} bits hold fewer than {count} positions")

@@ -69,7 +69,7 @@ def test_scale_multiplies_amplitudes_and_leaves_what_was_sent(name, support, upd
     small, large = (plan_for(scheme, (0, 1), scale=scale, **needs) for scale in (1.0, 3.0))
     channel = ChannelState(np.array([1.0 + 0j]))
     (quiet, one), (loud, other) = (scheme.encode(updates[0], channel, plan) for plan in (small, large))
-    np.testing.assert_allclose(loud, 3.0 * quiet, rtol=1e-12)
+    np.testing.assert_allclose(loud, 3.0 * quiet, rtol=1e-6)  # amplitudes may be of single precision
     np.testing.assert_array_equal(one, other)
 
 
