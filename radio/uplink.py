@@ -153,7 +153,8 @@ class Uplink(Protocol):
         ...
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Inverse of `save`, before the first round of a process."""
+        """Inverse of `save`, before the first round of a process, or to begin a round again. Where the instants of a
+        round are functions of its index, they are yet to come from here on."""
         ...
 
     def close(self) -> None:

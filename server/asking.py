@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from devices import messages
 from devices.messages import Reply, Request
 from devices.proxy import DeviceProxy
+from server import journal
 from server.planning import RoundFailed
 
 
 def ask(proxy: DeviceProxy, requests: Mapping[int, Request], failures: list[str]) -> dict[int, Reply]:
     """Replies of those who could; the reasons of the others are added to `failures`."""
     replies = proxy.ask(requests)
-    failures += [reply.reason for reply in replies.values() if isinstance(reply, messages.Failed)]
+    for device, reply in replies.items():
+        if isinstance(reply, messages.Failed):
+            failures.append(reply.reason)
+            journal.device_failed(device, reply.reason)
     return {device: reply for device, reply in replies.items() if not isinstance(reply, messages.Failed)}
 
 

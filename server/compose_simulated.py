@@ -60,5 +60,7 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
         for device in range(experiment.fleet.devices)
     }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    uplink_over_radios = RadioUplink(receiver, transmitters, schedule, link.backoff_db, radio.center_hz)
+    uplink_over_radios = RadioUplink(
+        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
+    )
     return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})

@@ -39,8 +39,9 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSettings:
-    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count; power_db: mean
-    power of a resource element that a device may use, one for all or one each.
+    """The `fleet` table. active: devices a round, 0 for all; quorum: fewest that make a round count; repeats: how often
+    a round is begun again that lost its quorum; power_db: mean power of a resource element that a device may use, one
+    for all or one each.
 
     Of device processes alone: beat_s, between signs of life; lost_s, without one, after which a process is given up for
     the round; reply_s, for an answer; return_s, for lost ones where everybody is needed: at the start, and to
@@ -52,6 +53,7 @@ class FleetSettings:
     classes_per_device: Annotated[int, Meta(ge=2)] = 20
     held_out: Count = 4
     quorum: Count = 1
+    repeats: Annotated[int, Meta(ge=0, le=1000)] = 3
     beat_s: Annotated[float, Meta(ge=0.01, le=60.0)] = 1.0
     lost_s: Annotated[float, Meta(ge=0.05, le=600.0)] = 10.0
     reply_s: Annotated[float, Meta(ge=0.1, le=86400.0)] = 300.0

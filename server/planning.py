@@ -20,6 +20,14 @@ class RoundFailed(RuntimeError):
     """A round that changed nothing; the message says why."""
 
 
+class NoQuorum(RoundFailed):
+    """Too few devices came as far as this. missing: those of the round that did not."""
+
+    def __init__(self, message: str, missing: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 def draw_active(experiment: Experiment, index: int) -> tuple[int, ...]:
     """The devices of a round, uniform without replacement, in rising order."""
     rng = stream(experiment.run.seed, Use.DEVICE_SELECTION, index)

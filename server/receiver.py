@@ -1,7 +1,7 @@
 """Samples to amplitudes: the server's end of an uplink that runs over radios."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +50,7 @@ class RadioUplink:
     carrier's offset tells that of its sample clock.
 
     Between rounds it remembers what is known of each free-running clock, and nothing else: `save` and `restore`.
+    rewind: makes it the beginning of time on an air that lives in this process.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class RadioUplink:
         schedule: Schedule,
         backoff_db: float,
         center_hz: float,
+        rewind: Callable[[], None] = lambda: None,
     ) -> None:
         self._receiver, self._transmitters, self._schedule = receiver, transmitters, schedule
+        self._rewind = rewind
         self._ofdm, self._center_hz = schedule.ofdm, center_hz
         self._max_cfo_hz = 1e-6 * schedule.crystal_ppm * center_hz
         self._level = element_level(backoff_db, self._ofdm)
@@ -79,19 +82,21 @@ class RadioUplink:
         return self._clocks.save()
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Inverse of `save`."""
+        """Inverse of `save`. An air in this process forgets what was sent: the schedule's instants come again."""
         self._clocks.restore(saved)
+        self._rewind()
 
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
-        """Hold a slot. Raises SyncError if nobody is heard in it, or one of those who were to sound did not."""
+        """Hold a slot. Who was to sound and did not is no part of what is known then. Raises SyncError if nobody did,
+        or nobody is heard."""
         self._transmit(sent)
         if isinstance(slot, AcquisitionSlot):
             return self._acquire(slot)
         assert isinstance(slot, SoundingSlot)  # radios whose air lives in this process need not be met
-        if missing := [device for device in slot.devices if device not in sent]:
-            self._clocks.distrust(missing)
-            raise SyncError(f"round {slot.round}: {len(missing)} devices did not sound")
-        return self._sound(slot)
+        if not sent:
+            self._clocks.distrust(slot.devices)
+            raise SyncError(f"round {slot.round}: none of {len(slot.devices)} devices sounded")
+        return self._sound(slot, tuple(device for device in slot.devices if device in sent))
 
     def payload_index(self, sounding: Sounding) -> int:
         """A gap after the sounding."""
@@ -139,14 +144,14 @@ class RadioUplink:
             return self._schedule.acquisition(round_index, turns, devices, self._clocks.corrections(turns))
         return self._schedule.slot(round_index, devices, self._clocks.corrections(devices))
 
-    def _sound(self, slot: SoundingSlot) -> Sounding:
+    def _sound(self, slot: SoundingSlot, sounded: tuple[int, ...]) -> Sounding:
         """Find the slot, separate the pilots of each block, fit a channel to each device, follow its phase.
 
         Timing is found non-coherently over the devices' own preambles, and holds for the payload too: gains and
         payload refer to the same instant, or subcarriers would turn against each other.
         """
         ofdm = self._ofdm
-        references = [preamble(ofdm, device_identity(device)) for device in slot.devices]
+        references = [preamble(ofdm, device_identity(device)) for device in sounded]
         searched = self._receive(slot.start_index - SEARCH, 2 * SEARCH + preamble_len(ofdm))
         timing = estimate_timing(searched, references)
         if not timing.detected:
@@ -162,6 +167,7 @@ class RadioUplink:
         found = [separate(block, slot, ofdm) for block in blocks]
         middles_s = [(at + block_len / 2) / ofdm.sample_rate_hz for at in starts]
         error_variances = np.mean([channels.error_variances for channels in found], axis=(0, 2))
+        error_variances[[device not in sounded for device in slot.devices]] = math.inf
         ladder = climb_frequency(np.stack([channels.gains for channels in found]), middles_s, error_variances)
         self._noise_variance = float(np.mean([channels.noise_variance for channels in found]))
         followed = {}
@@ -172,11 +178,13 @@ class RadioUplink:
             channels={
                 device: ChannelState(gains, followed.get(device, slot.correction(device)), ofdm)
                 for device, gains in zip(slot.devices, ladder.gains, strict=True)
+                if device in sounded
             },
             noise_variance=self._noise_variance,
             error_variances={
                 device: float(variance) if num_blocks == 1 or device in followed else math.inf
                 for device, variance in zip(slot.devices, ladder.error_variances, strict=True)
+                if device in sounded
             },
             gain_errors=dict(zip(slot.devices, ladder.error_variances.tolist(), strict=True)),
             measured_at_s=middles_s[-1],

@@ -31,7 +31,7 @@ CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME = (
 )
 NO_BITS = {  # settings that may change between a run and its continuation
     ("run", "threads"),
-    *(("fleet", key) for key in ("beat_s", "lost_s", "reply_s", "return_s")),
+    *(("fleet", key) for key in ("repeats", "beat_s", "lost_s", "reply_s", "return_s")),
 }
 DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "pyzmq", "safetensors")
 
@@ -129,6 +129,12 @@ def keep_rounds(folder: Path, num_rounds: int) -> None:
     write_whole(folder / ROUNDS, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
+def replace_last_round(folder: Path, record: Record) -> None:
+    """The last line anew: what was to be found out of that round came later."""
+    kept = read_rounds(folder)[:-1]
+    write_whole(folder / ROUNDS, "".join(json.dumps(each) + "\n" for each in (*kept, record)).encode())
+
+
 def write_frame(
     folder: Path, amplitudes: NDArray[np.complexfloating], samples: NDArray[np.complexfloating]
 ) -> None:
@@ -158,6 +164,7 @@ def summarise(
     return {
         "rounds": len(rounds),
         "failed_rounds": len(rounds) - len(done),
+        "repeats": sum(len(record.get("repeated", ())) for record in rounds),
         "seed": experiment.run.seed,
         "parameters": dimension,
         "backend": experiment.link.backend,

@@ -1,7 +1,7 @@
 """One round of over-the-air federated meta-learning."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ from devices.messages import Reply, Request
 from devices.proxy import DeviceProxy
 from radio.interface import RadioError
 from radio.schemes.registry import aims, is_coherent, is_on_air, truncates
-from radio.sounding import SoundingSlot
 from radio.support import num_kept
 from radio.uplink import Plan, Reception, Scheme, Slot, Sounding, SyncError, Truth, Uplink
 from server.accounting import accounted_reception
@@ -23,6 +22,7 @@ from server.judgement import Payload, decode_and_judge
 from server.link_record import record_link
 from server.mean_powers import heard
 from server.planning import (
+    NoQuorum,
     RoundFailed,
     aim_of,
     common_scale,
@@ -42,11 +42,13 @@ Parameters = NDArray[np.float32]
 
 
 class Outcome(NamedTuple):
-    """After a round: the parameters, its line for the record, and what was received, if anything was."""
+    """After a round: the parameters, its line for the record, and what was received, if anything was. missing: the
+    devices that it had too few without, none of a round that had its quorum."""
 
     theta: Parameters
     record: Record
     reception: Reception | None
+    missing: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,11 @@ class Rounds:
     support_rule: SupportRule | None = None
 
     def run(self, index: int, theta: Parameters) -> Outcome:
-        """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge."""
+        """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge.
+
+        Without a quorum nothing is acknowledged, not even that nothing was delivered: every memory stays what it was
+        before, and the round can be begun again.
+        """
         active = draw_active(self.experiment, index)
         record: Record = {"round": index, "active": list(active), "failures": []}
         trained: dict[int, messages.Trained] = {}
@@ -76,12 +82,15 @@ class Rounds:
             delivered = payload.plan.devices
             if self.support_rule and payload.plan.support is not None:
                 self.support_rule.learn(payload.plan.support, estimate)
-            return Outcome((theta - estimate).astype(np.float32), record, payload.reception)
+            outcome = Outcome((theta - estimate).astype(np.float32), record, payload.reception)
+        except NoQuorum as error:
+            record["failed"] = str(error)
+            return Outcome(theta, record, None, error.missing)
         except (RoundFailed, SyncError, RadioError, TimeoutError) as error:
             record["failed"] = str(error)
-            return Outcome(theta, record, None)
-        finally:
-            self.proxy.ask({d: messages.Acknowledge(index, d in delivered) for d in trained})
+            outcome = Outcome(theta, record, None)
+        self.proxy.ask({d: messages.Acknowledge(index, d in delivered) for d in trained})
+        return outcome
 
     def _train(
         self, index: int, theta: Parameters, active: tuple[int, ...], record: Record
@@ -177,11 +186,12 @@ class Rounds:
     def _sound(self, index: int, devices: tuple[int, ...], record: Record) -> Sounding:
         """Slot after slot, until the channels are known of all devices that could be heard."""
         outcome: Slot | Sounding = self.uplink.slot(index, devices)
+        able = set(devices)
         while not isinstance(outcome, Sounding):
             slot = outcome
             replies = self._ask(dict.fromkeys(slot.devices, messages.Sound(slot)), record)
-            if isinstance(slot, SoundingSlot):  # who does not send in another is not heard, and that is all
-                self._need_quorum(replies, "could sound", record)
+            able -= set(slot.devices) - replies.keys()
+            self._need_quorum(able, "could sound", record)
             pilots = {d: reply.emitted for d, reply in replies.items() if isinstance(reply, messages.Sent)}
             outcome = self.uplink.sound(slot, pilots)
         return outcome
@@ -189,8 +199,12 @@ class Rounds:
     def _ask(self, requests: Mapping[int, Request], record: Record) -> dict[int, Reply]:
         return ask(self.proxy, requests, record["failures"])
 
-    def _need_quorum(self, devices: Mapping[int, Any] | tuple[int, ...], what: str, record: Record) -> None:
-        quorum = self.experiment.fleet.quorum
-        if len(devices) < quorum:
-            reasons = "; ".join(record["failures"]) or "no reason given"
-            raise RoundFailed(f"{len(devices)} devices {what}, fleet.quorum is {quorum}: {reasons}")
+    def _need_quorum(self, devices: Collection[int], what: str, record: Record) -> None:
+        quorum, failures = self.experiment.fleet.quorum, record["failures"]
+        if len(devices) >= quorum:
+            return
+        message = f"{len(devices)} devices {what}, fleet.quorum is {quorum}"
+        if not failures:  # all did what they could, and would be heard no better if they did it again
+            raise RoundFailed(message)
+        missing = tuple(device for device in record["active"] if device not in devices)
+        raise NoQuorum(f"{message}: {'; '.join(failures)}", missing)

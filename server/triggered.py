@@ -54,8 +54,8 @@ class TriggeredUplink(RadioUplink):
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
         """Find the edge's slot, then as ever. Raises SyncError."""
         assert isinstance(slot, SoundingSlot)  # an edge needs no acquisition
-        if all(device in sent for device in slot.devices):
-            self._base = self._sounded_at = self._find_edge(slot.devices, "sounding")
+        if sounded := tuple(device for device in slot.devices if device in sent):
+            self._base = self._sounded_at = self._find_edge(sounded, "sounding")
         return super().sound(slot, sent)
 
     def collect(self, plan: Plan, sent: Emissions) -> Reception:

@@ -129,6 +129,11 @@ class Air:
         horizon = self.now - self._memory - SLACK_S
         self._bursts = [on_air for on_air in self._bursts if on_air.ends > horizon]
 
+    def rewind(self) -> None:
+        """Time is 0 again, and nothing was ever sent. What is sent from here on arrives as it always would have: gains,
+        noise and drift belong to instants."""
+        self._bursts, self.now = [], Fraction(0)
+
     def silence(self, port: int) -> None:
         """Nothing more of a radio leaves: its bursts end now."""
         kept = []

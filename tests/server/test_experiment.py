@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from devices import messages
+from radio.uplink import SyncError
 from server.checkpoint import read_checkpoint
 from server.experiment import MAX_FAILED_IN_A_ROW, ExperimentFailed, num_workers, run_arm
 from server.recorder import read_rounds
@@ -80,15 +80,17 @@ def test_the_summary_adds_up_the_rounds(tmp_path):
 
 def test_failed_rounds_are_recorded_and_too_many_in_a_row_stop_the_run_with_its_state_saved(tmp_path):
     rounds = rounds_of(run={"rounds": 40, "test_tasks": 4}, fleet={"devices": 4, "held_out": 2})
-    for number in range(4):
-        rounds.proxy.devices[number].fails = (messages.Sound,)
+
+    def deaf(slot, sent):
+        raise SyncError("no preamble")
+
+    rounds.uplink.sound = deaf
     with pytest.raises(
-        ExperimentFailed, match=f"{MAX_FAILED_IN_A_ROW} rounds in a row failed.*cannot sound.*--resume"
+        ExperimentFailed, match=f"{MAX_FAILED_IN_A_ROW} rounds in a row failed.*no preamble.*--resume"
     ):
         run_arm(tmp_path, rounds, lambda record: None)
     assert len(read_rounds(tmp_path)) == MAX_FAILED_IN_A_ROW == read_checkpoint(tmp_path).round
-    for number in range(4):
-        rounds.proxy.devices[number].fails = ()
+    del rounds.uplink.sound
     summary = run_arm(tmp_path, rounds, lambda record: None)
     assert (summary["rounds"], summary["failed_rounds"]) == (40, MAX_FAILED_IN_A_ROW)
 

@@ -92,6 +92,56 @@ def test_a_device_that_is_killed_or_frozen_in_any_phase_is_left_out_and_loses_no
     assert max(np.diff(spans_s)[1::2]) < 3.0
 
 
+def test_a_round_whose_quorum_is_killed_or_frozen_in_any_phase_is_the_round_that_it_would_have_been(tmp_path):
+    """All are needed, so whatever befalls one process begins a round again, and nobody is told when it is back."""
+    tables = FAULTY | {"fleet": FAULTY["fleet"] | {"quorum": 3}}
+    run_arm(tmp_path / "here", make_rounds(fading="rayleigh", **tables), lambda record: None)
+    faults = [f"{kind}:{what}:{number}" for number, (kind, what, _) in FAULTS.items()]
+    over = threading.Event()
+    with open_fleet(devices=3, held_out=1, quorum=3, return_s=20.0) as fleet:
+        words = [
+            sys.executable,
+            "-m",
+            "tests.server.quadratic_process",
+            fleet.url,
+            "victim",
+            str(VICTIM),
+            "-",
+        ]
+
+        def keep():
+            """As an init system does, and somebody who wakes what stands still."""
+            process = subprocess.Popen([*words, *faults], cwd=ROOT)
+            while not over.wait(0.05):
+                if process.poll() is not None:
+                    del faults[0]  # of a fault it died; those before it are over
+                    process = subprocess.Popen([*words, *faults], cwd=ROOT)
+                elif Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0] == "T":
+                    over.wait(1.5)  # longer than lost_s
+                    process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+        Process(fleet.url, "first", first=0)
+        Process(fleet.url, "others", 2, first=2)
+        keeper = threading.Thread(target=keep)
+        keeper.start()
+        try:
+            fleet.wait_for_all(10.0)
+            remote = make_rounds(fading="rayleigh", **tables)
+            object.__setattr__(remote, "proxy", fleet)
+            run_arm(tmp_path / "there", remote, lambda record: None)
+        finally:
+            over.set()
+            keeper.join()
+    assert_same_end(tmp_path / "here", tmp_path / "there")
+    records = read_rounds(tmp_path / "there")
+    assert set(MISSED) <= {record["round"] for record in records if "repeated" in record}
+    assert [record | {"repeated": None} for record in records] == [
+        record | {"repeated": None} for record in read_rounds(tmp_path / "here")
+    ]
+
+
 def test_evaluation_waits_for_a_process_that_is_started_again(tmp_path):
     run_arm(tmp_path / "here", make_rounds(**FAULTY), lambda record: None)
     with open_fleet(devices=3, held_out=1) as fleet:

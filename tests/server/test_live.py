@@ -86,8 +86,7 @@ def test_a_device_that_begins_a_new_epoch_is_met_anew_and_the_others_are_not():
     radio = bench.radios[3]
     radio.configure(center_hz=916e6)
     radio.configure(center_hz=915e6)
-    with pytest.raises(SyncError, match="1 devices did not sound"):
-        bench.run(1)
+    assert set(bench.run(1).sounding.channels) == set(DEVICES) - {3}
     assert "new epoch since its clock was met" in bench.failures[0]
     assert kinds(bench.run(2)) == [MeetingSlot, SoundingSlot]
 

@@ -211,13 +211,12 @@ def test_a_run_goes_on_without_a_radio_that_vanishes(lab):
     assert rounds.run(0, theta).record["devices"] == [0, 1, 2]
     bench.unplug(1)
     began = time.monotonic()
-    lost = rounds.run(1, theta).record
-    assert lost["failed"] == "round 1: 1 devices did not sound"
-    assert re.match(f"device 1, sound: {bench.uris[1]}: .* see that the radio is there", lost["failures"][0])
-    for index in (2, 3):
+    for index in (1, 2, 3):
         record = rounds.run(index, theta).record
         assert record["devices"] == [0, 2]
-        assert "device 1, sound" in record["failures"][0]
+        assert record["failures"][0].startswith("device 1, sound: ")
+        assert bench.uris[1] in record["failures"][0]
+        assert re.search("see that (the radio is there|it is plugged in)", record["failures"][0])
     assert time.monotonic() - began < 15.0  # nothing hangs
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from devices import messages
-from radio.sounding import AcquisitionSlot, SoundingSlot
+from radio.sounding import AcquisitionSlot
 from server.checkpoint import read_checkpoint
 from server.composition import open_bench, prepare
 from server.config import Arm
@@ -31,7 +31,7 @@ class Killed(BaseException):
 
 
 class Flaky:
-    """A proxy whose devices do not sound in one round, after those that had to be acquired were; notes all slots."""
+    """A proxy whose devices keep silent in the payload of one round; notes all slots."""
 
     def __init__(self, proxy):
         self.close, self._proxy, self.slots = proxy.close, proxy, {}
@@ -40,8 +40,8 @@ class Flaky:
         for request in requests.values():
             if isinstance(request, messages.Sound):
                 self.slots.setdefault(request.slot.round, {})[type(request.slot)] = request.slot
-                if request.slot.round == FAILING and isinstance(request.slot, SoundingSlot):
-                    return {device: messages.Failed("out of order") for device in requests}
+            if isinstance(request, messages.Transmit) and request.plan.round == FAILING:
+                return {device: messages.Sent(()) for device in requests}
         return self._proxy.ask(requests)
 
 

@@ -23,7 +23,7 @@ def targets(rounds, numbers):
 
 def test_an_error_free_round_is_a_step_down_the_mean_gradient():
     rounds = make_rounds(backend="ideal", scheme="ideal")
-    theta, record, _ = rounds.run(0, ZERO)
+    theta, record, *_ = rounds.run(0, ZERO)
     np.testing.assert_allclose(theta, 0.3 * targets(rounds, range(4)).mean(axis=0), rtol=1e-5)
     assert record["devices"] == [0, 1, 2, 3]
     assert record["channel_uses"] == DIMENSION // 2
@@ -80,7 +80,7 @@ def test_without_fading_the_estimate_errs_by_noise_only_and_says_how_much():
 
 def test_a_device_that_cannot_transmit_is_left_out_and_the_rest_averaged():
     rounds = make_rounds(backend="ideal", scheme="ideal", fails={2: (messages.Transmit,)})
-    theta, record, _ = rounds.run(0, ZERO)
+    theta, record, *_ = rounds.run(0, ZERO)
     np.testing.assert_allclose(theta, 0.3 * targets(rounds, (0, 1, 3)).mean(axis=0), rtol=1e-5)
     assert record["failures"] == ["cannot transmit"]
     delivered = {
@@ -93,12 +93,28 @@ def test_a_device_that_cannot_transmit_is_left_out_and_the_rest_averaged():
 @pytest.mark.parametrize("step", [messages.Train, messages.Sound, messages.Prepare, messages.Transmit])
 def test_without_a_quorum_the_round_fails_and_changes_nothing(step):
     rounds = make_rounds(fails=dict.fromkeys(range(4), (step,)))
-    theta, record, reception = rounds.run(0, ZERO + 1)
+    theta, record, reception, missing = rounds.run(0, ZERO + 1)
     np.testing.assert_array_equal(theta, ZERO + 1)
     assert reception is None
     assert "0 devices" in record["failed"]
     assert f"cannot {step.__name__.lower()}" in record["failed"]
-    assert not any(sum(device.delivered) for device in rounds.proxy.devices.values())
+    assert missing == (0, 1, 2, 3)
+    for device in rounds.proxy.devices.values():  # nothing is decided, so that it can be begun again
+        assert device.delivered == []
+        np.testing.assert_array_equal(device.memory, ZERO)
+
+
+def test_too_few_who_are_heard_well_fail_the_round_for_good():
+    """Nobody is missing: the same channels would bring it about again."""
+    rounds = make_rounds(link={"max_residual_rad": 1e-9}, fails={1: ()})
+    uplink = TurnedUplink(rounds.uplink)
+    uplink.sound = lambda slot, sent: replace(
+        rounds.uplink.sound(slot, sent), error_variances=dict.fromkeys(slot.devices, 0.1)
+    )
+    outcome = replace(rounds, uplink=uplink).run(0, ZERO)
+    assert outcome.record["failed"] == "0 devices were heard well enough, fleet.quorum is 1"
+    assert outcome.missing == ()
+    assert [device.delivered for device in rounds.proxy.devices.values()][:4] == [[False]] * 4
 
 
 def test_an_estimate_that_is_not_finite_fails_the_round_and_delivers_nothing():
@@ -110,7 +126,7 @@ def test_an_estimate_that_is_not_finite_fails_the_round_and_delivers_nothing():
             return np.full(plan.dimension, np.nan)
 
     rounds = replace(make_rounds(), scheme=Broken)
-    theta, record, _ = rounds.run(0, ZERO)
+    theta, record, *_ = rounds.run(0, ZERO)
     np.testing.assert_array_equal(theta, ZERO)
     assert "the decoded estimate is not finite" in record["failed"]
     for device in list(rounds.proxy.devices.values())[:4]:

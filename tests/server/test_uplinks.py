@@ -201,6 +201,32 @@ def test_a_device_that_stays_silent_moves_nobody_elses_pilots(rng):
     np.testing.assert_allclose(list(reception.phase_residuals.values()), 0.0, atol=0.05)
 
 
+@pytest.mark.parametrize("schedule", [SCHEDULE, FREE])
+def test_a_device_that_does_not_sound_is_left_out_and_the_others_are_known_as_well(schedule):
+    known = {}
+    for silent in ((), (2,)):
+        link = Link(20.0, schedule=schedule)
+        slot = link.uplink.slot(0, (0, 2, 3))
+        if isinstance(slot, AcquisitionSlot):
+            slot = link.uplink.sound(slot, {device: turn(slot, device) for device in slot.devices})
+        sent = {device: link.pilots(slot, device) for device in slot.devices if device not in silent}
+        known[silent] = link.uplink.sound(slot, sent)
+    whole, less = known[()], known[(2,)]
+    assert set(less.channels) == set(less.error_variances) == {0, 3}
+    for device in (0, 3):
+        np.testing.assert_allclose(  # within the noise of either estimate
+            less.channels[device].gains,
+            whole.channels[device].gains,
+            atol=6 * np.sqrt(whole.error_variances[device]),
+        )
+
+
+def test_when_nobody_sounds_the_round_fails():
+    link = Link(20.0)
+    with pytest.raises(SyncError, match="round 0: none of 2 devices sounded"):
+        link.uplink.sound(link.uplink.slot(0, (0, 1)), {})
+
+
 def test_comb_pilots_interleaving_and_precoding_bring_the_same_payload(rng):
     devices = (0, 1)
     sent = payloads(rng, devices)

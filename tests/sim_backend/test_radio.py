@@ -62,6 +62,20 @@ def test_a_late_burst_is_refused_and_the_earliest_is_heard_whole(rng):
         assert np.abs(receiver.receive(40_000, 500, 1.0)).max() > 0.01
 
 
+def test_an_air_that_is_rewound_lets_the_same_bursts_arrive_as_the_same_samples(rng):
+    air = make_air("harsh")
+    receiver, transmitter = make_radio(air, -1, "harsh", 1e-4), make_radio(air, 0)
+    wanted, other = burst(rng, 300), burst(rng, 300)
+    transmitter.transmit(wanted, 5000)
+    first = receiver.receive(4000, 3000, 1.0)
+    air.rewind()
+    transmitter.transmit(other, 4500)  # an attempt that came to something else
+    receiver.receive(4000, 3000, 1.0)
+    air.rewind()
+    transmitter.transmit(wanted, 5000)
+    np.testing.assert_array_equal(receiver.receive(4000, 3000, 1.0), first)
+
+
 def test_the_past_can_be_asked_for_as_far_as_the_ring_reaches(rng):
     air = make_air("harsh", memory_s=0.01)
     receiver, transmitter = make_radio(air, -1, "harsh", 1e-4), make_radio(air, 0)
