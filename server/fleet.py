@@ -175,8 +175,9 @@ class Fleet:
         patience_s = self._terms.return_s if isinstance(request, PATIENT) else 0.0
         call = _Call(device, request, parcel, arrays, now, now + self._terms.reply_s + patience_s)
         self._ledger.asked(device, request)
-        if isinstance(request, messages.Save) and device in self._ledger.memories:
-            call.reply = messages.Memory(self._ledger.memories[device])
+        known = self._ledger.memory(device) if isinstance(request, messages.Save) else None
+        if known is not None:
+            call.reply = messages.Memory(known)
         else:
             self._calls[device] = call
             self._is_due = True

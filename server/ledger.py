@@ -30,6 +30,13 @@ class Ledger:
 
     memories: dict[int, Memory] = field(default_factory=dict)
     _pending: dict[int, _Pending] = field(default_factory=dict)
+    _dimension: int | None = None
+
+    def memory(self, device: int) -> Memory | None:
+        """What it remembers, whether or not it is there to say so; None as long as nobody knows how long that is."""
+        if device in self.memories or self._dimension is None:
+            return self.memories.get(device)
+        return np.zeros(self._dimension, np.float32)
 
     def asked(self, device: int, request: Request) -> None:
         """Before a request goes out: an acknowledgement holds from then on, and so does a memory that is restored."""
@@ -46,6 +53,8 @@ class Ledger:
     def answered(self, device: int, request: Request, reply: Reply) -> None:
         """After a reply that was accepted."""
         match request, reply:
+            case messages.Initialise(), messages.Initial(theta):
+                self._dimension = len(theta)
             case messages.Train(), messages.Trained(_, update, kept):
                 outcome = update if kept is None else kept
                 assert outcome is not None  # or it had not been accepted

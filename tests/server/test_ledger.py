@@ -35,6 +35,14 @@ def test_after_every_outcome_of_a_round_ledger_and_device_agree(kind):
     assert agent.memory.any() == (kind != "none")
 
 
+def test_who_never_decided_anything_remembers_nothing_as_the_device_itself_would_say():
+    agent, ledger = build_agents(settings(waveform=None))[0], Ledger()
+    assert ledger.memory(0) is None  # nobody knows of how many parameters
+    reply = agent.handle(messages.Initialise())
+    ledger.answered(1, messages.Initialise(), reply)
+    np.testing.assert_array_equal(ledger.memory(0), agent.handle(messages.Save()).values)
+
+
 def test_a_decision_holds_without_the_device_hearing_of_it():
     agent = build_agents(settings(waveform=None))[0]
     theta = agent.handle(messages.Initialise()).theta

@@ -9,9 +9,11 @@ import pytest
 from devices import messages
 from devices.messages import Failed
 from server.checkpoint import read_checkpoint
-from server.experiment import run_arm
+from server.experiment import ExperimentFailed, run_arm
 from server.fleet import FleetError
+from server.recorder import read_rounds
 from tests.server.fleet import DIMENSION, make_rounds
+from tests.server.missing import assert_same_end
 from tests.server.remote import Process, open_fleet
 
 THETA = np.zeros(DIMENSION, np.float32)
@@ -39,6 +41,34 @@ def test_rounds_over_sockets_give_the_bits_of_rounds_in_one_process(tmp_path):
     assert (tmp_path / "here" / "rounds.jsonl").read_text() == (
         tmp_path / "there" / "rounds.jsonl"
     ).read_text()
+
+
+def test_a_run_whose_devices_stay_away_stops_with_its_state_saved_and_another_server_goes_on(tmp_path):
+    tables = {"fleet": {"devices": 4, "held_out": 2, "quorum": 4, "repeats": 1}}
+    run_arm(tmp_path / "here", make_rounds(fading="rayleigh", **tables), lambda record: None)
+    with open_fleet(devices=4, held_out=2, quorum=4, return_s=0.3) as fleet:
+        Process(fleet.url, "one", 3, first=0)
+        leaving = Process(fleet.url, "two", 3, first=3)
+        fleet.wait_for_all(5.0)
+        with pytest.raises(
+            ExperimentFailed,
+            match=r"round 3 has no quorum after 2 attempts, devices 3 are missing: 3 devices could train, "
+            r"fleet.quorum is 4: device 3, train: its process is not there; state saved, bring them back",
+        ):
+            run_arm(
+                tmp_path / "there",
+                over(make_rounds(fading="rayleigh", **tables), fleet),
+                lambda record: leaving.stop() if record["round"] == 1 else None,
+            )
+    assert read_checkpoint(tmp_path / "there").round == 2
+    with open_fleet(devices=4, held_out=2, quorum=4) as fleet:
+        Process(fleet.url, "all", 6)
+        fleet.wait_for_all(5.0)
+        run_arm(
+            tmp_path / "there", over(make_rounds(fading="rayleigh", **tables), fleet), lambda record: None
+        )
+    assert_same_end(tmp_path / "here", tmp_path / "there")
+    assert read_rounds(tmp_path / "here") == read_rounds(tmp_path / "there")
 
 
 def test_devices_that_do_not_come_are_named():
