@@ -16,6 +16,7 @@ from devices.proxy import Handler
 from devices.wire import envelope
 from devices.wire.envelope import (
     MAX_FRAME_BYTES,
+    NO_ROUND,
     Ask,
     Beat,
     Facts,
@@ -27,6 +28,7 @@ from devices.wire.envelope import (
     Unable,
     Welcome,
 )
+from devices.wire.json_log import about, event
 from devices.wire.keys import KeyPair
 from devices.wire.log_limit import LimitedLog
 from devices.wire.packing import Buffer, WireError
@@ -129,6 +131,7 @@ class Client:
         poller.register(woken, zmq.POLLIN)
         while not self._over:
             if self._told_to_end():
+                _log.info("told to end", extra=event("stop", aloud=False))
                 self._send(socket, envelope.seal(Leave()))
                 return
             ready = dict(poller.poll(round(1e3 * min(LOOK_S, self._pulse.beat_s))))
@@ -142,7 +145,9 @@ class Client:
                 self._send(socket, self._answers.get())
             now = time.monotonic()
             if now - heard_s > self._pulse.lost_s:
-                self._noise.warn("lost", f"{self._hello.name}: no sign of {self._server.url}; trying again")
+                self._noise.warn(
+                    "lost", f"{self._hello.name}: no sign of {self._server.url}; trying again", "lost"
+                )
                 return
             if now - beaten_s >= self._pulse.beat_s:
                 beaten_s = now
@@ -166,15 +171,18 @@ class Client:
                 self._known = False
                 self._send(socket, envelope.seal(self._hello))
             case Leave(over):
+                what = "has no more work" if over else "has gone, and may come back"
+                _log.info("%s %s", self._server.url, what, extra=event("departure", aloud=False, over=over))
                 self._over, self._known = over, False
 
     def _take(self, ask: Ask, arrays: Sequence[Buffer]) -> None:
         if self._welcome is None or ask.run != self._welcome.run:
             self._noise.warn("old run", "a request of a run that is over was dropped")
         elif self._desk is None or not self._desk.take(ask, arrays):
-            self._noise.warn(
-                "stale", f"request {ask.number} to device {ask.device} is old, or not for here; dropped"
-            )
+            with about(round=None if ask.round == NO_ROUND else ask.round, device=ask.device):
+                self._noise.warn(
+                    "stale", f"request {ask.number} to device {ask.device} is old, or not for here; dropped"
+                )
 
     def _follow(self, socket: "zmq.Socket[bytes]", welcome: Welcome) -> None:
         """The same welcome again finds all in place."""
@@ -183,6 +191,10 @@ class Client:
                 self._send(socket, envelope.seal(Ready(welcome.run, self._hosted.radios)))
             return
         self._let_go()
+        numbers, run = welcome.numbers, welcome.run
+        _log.info(
+            "welcome as devices %s of run %s", numbers, run, extra=event("welcome", devices=numbers, run=run)
+        )
         self._welcome, self._pulse = welcome, welcome.pulse
         self._opening = self._opener.submit(self._open_devices, welcome)
 
@@ -195,6 +207,7 @@ class Client:
         except ClientError as error:
             self._send(socket, envelope.seal(Unable(self._welcome.run, str(error))))
             raise
+        _log.info("ready", extra=event("ready", aloud=False, radios=self._hosted.radios))
         self._desk = Desk(self._hosted.handlers, self._pool, self._answer)
         self._send(socket, envelope.seal(Ready(self._welcome.run, self._hosted.radios)))
 

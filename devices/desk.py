@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from devices.messages import Failed, Reply
+from devices.messages import Acknowledge, Failed, Reply
 from devices.proxy import Handler
-from devices.wire.envelope import Answer, Ask, seal
+from devices.wire.envelope import NO_ROUND, Answer, Ask, seal
+from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, WireError, pack, unpack
 
 _log = logging.getLogger(__name__)
@@ -75,7 +76,11 @@ class Desk:
                     line.busy = False
                     return
                 ask, arrays = line.waiting.popleft()
-            parcel, frames = pack(self._reply(ask, arrays))
+            with about(round=None if ask.round == NO_ROUND else ask.round, device=ask.device):
+                reply = self._reply(ask, arrays)
+                if isinstance(reply, Failed):
+                    _log.warning("%s", reply.reason, extra=event("device failed"))
+            parcel, frames = pack(reply)
             answer = seal(Answer(ask.run, ask.device, ask.number, ask.round, parcel), frames)
             with self._lock:
                 if ask.number == line.number:
@@ -86,9 +91,12 @@ class Desk:
     def _reply(self, ask: Ask, arrays: Sequence[Buffer]) -> Reply:
         try:
             request = unpack(ask.parcel, arrays)
+            if isinstance(request, Acknowledge):
+                what = "delivered" if request.delivered else "not delivered"
+                _log.info(what, extra=event("acknowledged", aloud=False, delivered=request.delivered))
             return self._handlers[ask.device](request)  # type: ignore[arg-type]
         except WireError as error:
             return Failed(f"device {ask.device}: a request that cannot be read: {error}")
         except Exception as error:  # a bug; the server is not to wait for its deadline to hear of it
-            _log.exception("device %d", ask.device)
+            _log.exception("a bug", extra=event("bug"))
             return Failed(f"device {ask.device}, {ask.parcel.kind}: {type(error).__name__}: {error}")

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Protocol
 
 from devices.messages import Failed, Reply, Request
+from devices.wire.json_log import about
 
 Handler = Callable[[Request], Reply]
 
@@ -36,7 +38,8 @@ class LocalProxy:
     def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """A device's own error is its failure, not the server's; anything else is a bug and is raised."""
         futures = {
-            device: self._pool.submit(self._handlers[device], request) for device, request in requests.items()
+            device: self._pool.submit(copy_context().run, self._handlers[device], request)
+            for device, request in requests.items()
         }
         return {device: future.result() for device, future in futures.items()}
 
@@ -50,7 +53,8 @@ def guarded(handle: Handler, device: int) -> Handler:
 
     def answer(request: Request) -> Reply:
         try:
-            return handle(request)
+            with about(device=device):
+                return handle(request)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             return Failed(f"device {device}, {type(request).__name__.lower()}: {error}")
 

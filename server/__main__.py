@@ -7,10 +7,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import json
-import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from rich.console import Console
 from devices.wire.keys import KeyFileError, make_keys
 from radio.interface import RadioError
 from server import air_options as options
-from server import run_options
+from server import journal, run_options
 from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
@@ -35,6 +34,7 @@ from server.door import check_bind
 from server.lab_file import load_lab
 from server.lab_use import check_arms, device_terms, server_terms
 from server.launch import Remote
+from server.logs import kept_log, speak_on_stderr
 from server.signals import ending_on_sigterm
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -100,13 +100,17 @@ def device(
     radio: run_options.Radio = None,
     keys: run_options.KeyFolder = None,
     lab: run_options.LabFile = None,
+    log: run_options.Log = None,
     leash: run_options.Leash = False,
 ) -> None:
     """Host devices for a server, until it has no more work."""
     with _refusing_bad_input():
         inventory = load_lab(lab) if lab is not None else None
         terms = device_terms(inventory, name, url, count, first, radio or (), keys)
-    ending = host_devices(name, terms, leash, lambda why: err.print(f"error: {why}"))
+    with ExitStack() as opened:
+        with _refusing_bad_input():
+            opened.enter_context(kept_log(log, name))
+        ending = host_devices(name, terms, leash, _complain)
     if not ending.is_idle:  # what is being computed is of no use to anybody, and cannot be interrupted
         sys.stdout.flush()
         os._exit(ending.code)
@@ -236,9 +240,7 @@ def air(
 
 def main() -> None:
     """Entry point of the console command."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for room in ("radio", "calibration", "sim_backend", "devices", "server"):
-        logging.getLogger(room).setLevel(logging.INFO)
+    speak_on_stderr()
     app()
 
 
@@ -276,6 +278,11 @@ def _reporting_failure() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def _complain(why: str) -> None:
+    err.print(f"error: {why}")
+    journal.stopped(why)
+
+
 def _title(arm: Arm) -> str:
     return arm.name or arm.experiment.link.scheme
 
@@ -288,7 +295,12 @@ def _run_arms(arms: list[Arm], folder: Path, resume: bool, remote: Remote | None
         prepared = [prepare(arm, remote) for arm in arms]
         open_run_folder(folder, arms, resume)
         write_arms(folder, arms)
-    with ending_on_sigterm(), _reporting_failure():
+    with (
+        ending_on_sigterm(),
+        _reporting_failure(),
+        kept_log(folder / "logs" / "server.log", "server"),
+        journal.told_how_it_ends(),
+    ):
         out.print(f"run folder {folder}", highlight=False, soft_wrap=True)
         summaries = {}
         for parts in prepared:

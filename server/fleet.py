@@ -29,6 +29,7 @@ from devices.wire.envelope import (
     Unable,
     Welcome,
 )
+from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, Parcel, WireError, pack, unpack
 from server.door import Door, Letter
 from server.ledger import Ledger
@@ -90,6 +91,7 @@ class Fleet:
         self._stale: set[int] = set()  # devices that may not remember what the ledger says
         self._restoring: dict[int, int] = {}  # number of the request that restores a device's memory
         self._number = 0
+        self._round: int | None = None  # that was asked for last
         self._beaten_s = self._looked_s = now()
         self._is_due = False  # whether there may be something to send
         self._unable: dict[str, str] = {}
@@ -156,8 +158,15 @@ class Fleet:
         """A round that too few could take part in is not begun before return_s have passed."""
         training = [device for device, request in requests.items() if isinstance(request, messages.Train)]
         needed = min(self._terms.quorum, len(training))
-        until = self._now() + self._terms.return_s
+        until, told = self._now() + self._terms.return_s, False
         while sum(self._roster.is_ready(device) for device in training) < needed and self._now() < until:
+            if not told:
+                told = True
+                away = [device for device in training if not self._roster.is_ready(device)]
+                _log.warning(
+                    "waits for %d of devices %s, %g s at most", needed - len(training) + len(away), ranges(away),
+                    self._terms.return_s, extra=event("waiting", devices=away),
+                )  # fmt: skip
             self._check()
             self._changed.wait(LOOK_S)
         self._check()
@@ -175,6 +184,8 @@ class Fleet:
         patience_s = self._terms.return_s if isinstance(request, PATIENT) else 0.0
         call = _Call(device, request, parcel, arrays, now, now + self._terms.reply_s + patience_s)
         self._ledger.asked(device, request)
+        number = round_of(request)
+        self._round = self._round if number == NO_ROUND else number
         known = self._ledger.memory(device) if isinstance(request, messages.Save) else None
         if known is not None:
             call.reply = messages.Memory(known)
@@ -189,7 +200,7 @@ class Fleet:
         try:
             while self._ending is None:
                 letters = self._door.poll(LOOK_S)
-                with self._changed:
+                with self._changed, about(round=self._round):
                     for letter in letters:
                         self._read(letter)
                     if self._is_due or self._now() - self._looked_s >= LOOK_S:
@@ -224,16 +235,21 @@ class Fleet:
                 self._take(peer, content, arrays)
             case Ready(run, radios) if run == self.run:
                 if not peer.ready:
-                    _log.info("%s is ready with devices %s", peer.name, ranges(peer.numbers))
+                    facts = event("arrival", name=peer.name, devices=peer.numbers, said=peer.hello.facts)
+                    _log.info("%s is ready with devices %s", peer.name, ranges(peer.numbers), extra=facts)
                 peer.ready = self._is_due = True
                 self._unable.pop(peer.name, None)
                 self._radios[peer.name] = radios
             case Unable(run, reason) if run == self.run:
-                _log.warning("%s cannot host devices %s: %s", peer.name, ranges(peer.numbers), reason)
+                _log.warning(
+                    "%s cannot host devices %s: %s", peer.name, ranges(peer.numbers), reason,
+                    extra=event("unable", name=peer.name, devices=peer.numbers),
+                )  # fmt: skip
                 self._unable[peer.name] = reason
                 self._roster.give_up(peer)
             case Leave():
-                _log.info("%s has left with devices %s", peer.name, ranges(peer.numbers))
+                facts = event("departure", name=peer.name, devices=peer.numbers)
+                _log.info("%s has left with devices %s", peer.name, ranges(peer.numbers), extra=facts)
                 self._roster.give_up(peer)
 
     def _greet(self, letter: Letter, hello: Hello) -> None:
@@ -291,7 +307,7 @@ class Fleet:
         self._is_due = False
         for peer in self._roster.newly_lost():
             lost_s = self._terms.pulse.lost_s
-            _log.warning("%s is lost: silent for %g s; devices %s", peer.name, lost_s, ranges(peer.numbers))
+            self._tell_lost(peer, f"silent for {lost_s:g} s")
         if now - self._beaten_s >= self._terms.pulse.beat_s:
             self._beaten_s = now
             for peer in self._roster.connected():
@@ -342,8 +358,12 @@ class Fleet:
         sent = self._door.send(peer.routing, envelope.seal(content, arrays))
         if sent is None:
             self._roster.give_up(peer)
-            _log.warning("%s is lost: its connection has ended; devices %s", peer.name, ranges(peer.numbers))
+            self._tell_lost(peer, "its connection has ended")
         return bool(sent)
+
+    def _tell_lost(self, peer: Peer, why: str) -> None:
+        facts = event("lost", name=peer.name, devices=peer.numbers)
+        _log.warning("%s is lost: %s; devices %s", peer.name, why, ranges(peer.numbers), extra=facts)
 
     def _fail(self, call: _Call, why: str) -> None:
         self._stale.add(call.device)

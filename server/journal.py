@@ -2,14 +2,22 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from devices.wire.json_log import about, event
+from devices.wire.json_log import about
+from devices.wire.json_log import event as any_event
 from radio.decibel import to_db
 
 Record = dict[str, Any]
 ERRORS = {"nmse": "NMSE", "nmse_air": "air"}
 _log = logging.getLogger(__name__)
+
+
+def event(name: str, /, **facts: Any) -> dict[str, Any]:
+    """The `extra` of what is for the file."""
+    return any_event(name, aloud=False, **facts)
 
 
 def began(num_done: int, num_rounds: int) -> None:
@@ -53,3 +61,16 @@ def complete(summary: Record) -> None:
 def stopped(reason: str) -> None:
     """Before it was complete."""
     _log.error("%s", reason, extra=event("stop"))
+
+
+@contextmanager
+def told_how_it_ends() -> Iterator[None]:
+    """The reason goes to the log, and on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stopped("interrupted")
+        raise
+    except Exception as error:
+        _log.error("%s", error, extra=event("stop", error=type(error).__name__), exc_info=True)
+        raise

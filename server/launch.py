@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from devices.wire.json_log import event
 from server.fleet import FleetError
 
 END_S = 10.0  # for a process to end by itself, before it is killed
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 class Remote(NamedTuple):
     """Where devices that are processes of their own connect. devices_a_process: of those that this host starts, 0 for
-    none; logs: folder of what they say; is_last: of the arms, after which they may go."""
+    none; logs: folder of their logs; is_last: of the arms, after which they may go."""
 
     bind: str
     keys: Path | None = None
@@ -55,7 +56,7 @@ def seats_of(num_devices: int, held_out: int, devices_a_process: int, uris: Sequ
 
 @contextmanager
 def device_processes(url: str, seats: Sequence[Seat], logs: Path) -> "Iterator[Brood]":
-    """A process a seat, their output in `logs`, until the context ends; whatever ends this process ends them."""
+    """A process a seat, their logs in `logs`, until the context ends; whatever ends this process ends them."""
     logs.mkdir(parents=True, exist_ok=True)
     brood = Brood(url, logs)
     try:
@@ -83,10 +84,11 @@ class Brood:
             "--count",
             str(seat.num_devices),
         ]
-        with self._log_of(seat).open("ab") as log:
+        words += ["--log", str(self._logs / f"{seat.name}.log")]
+        with self._words_of(seat).open("ab") as said:
             self._running[seat] = subprocess.Popen(
                 [sys.executable, "-m", "server", *words],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True,
             )  # fmt: skip
         self._starts[seat] = self._starts.get(seat, 0) + 1
 
@@ -94,9 +96,9 @@ class Brood:
         """FleetError if a process has ended, with the last that it said."""
         for seat, process in self._running.items():
             if (code := process.poll()) is not None:
-                said = self._log_of(seat).read_text("utf-8", "replace").strip().splitlines() or ["nothing"]
+                said = self._words_of(seat).read_text("utf-8", "replace").strip().splitlines() or ["nothing"]
                 raise FleetError(
-                    f"device process {seat.name} ended with exit code {code}: {said[-1]}; see {self._log_of(seat)}"
+                    f"device process {seat.name} ended with exit code {code}: {said[-1]}; see {self._words_of(seat)}"
                 )
 
     def keep(self) -> None:
@@ -126,13 +128,15 @@ class Brood:
                 if code in (None, 0) or self._starts[seat] >= MAX_STARTS:  # 0: it was told to go
                     continue
                 _log.warning(
-                    "device process %s ended with exit code %s and is started again", seat.name, code
-                )
+                    "device process %s ended with exit code %s and is started again", seat.name, code,
+                    extra=event("restart", name=seat.name, code=code),
+                )  # fmt: skip
                 _reap(process)
                 self.start(seat)
 
-    def _log_of(self, seat: Seat) -> Path:
-        return self._logs / f"{seat.name}.log"
+    def _words_of(self, seat: Seat) -> Path:
+        """What a process says on its terminal, and how it crashes."""
+        return self._logs / f"{seat.name}.out"
 
 
 def _reap(process: "subprocess.Popen[bytes]") -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devices.wire.json_log import LogFile, PlainLine
-from server import journal
+from devices.wire.json_log import LogFile, PlainLine, is_aloud
 
 ROOMS = ("radio", "calibration", "sim_backend", "devices", "server")
 
@@ -16,7 +15,7 @@ def speak_on_stderr() -> None:
     """Once a process: what it has to say, but for what its terminal shows anyway."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainLine())
-    handler.addFilter(lambda record: record.name != journal.__name__)
+    handler.addFilter(is_aloud)
     logging.getLogger().addHandler(handler)
     _open_rooms()
 

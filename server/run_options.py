@@ -104,6 +104,9 @@ Examined = Annotated[
     typer.Option(metavar="URI", help="Examine a radio, e.g. ip:192.168.2.1; may be repeated."),
 ]
 Radios = Annotated[list[str] | None, typer.Argument(metavar="[URI]...", help="Radios")]
+Log = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Keep a log of JSON lines; stderr has words all the same.")
+]
 Leash = Annotated[bool, typer.Option("--leash", hidden=True, help="End when standard input does.")]
 
 

@@ -35,9 +35,14 @@ def about(**fields: int | None) -> Iterator[None]:
         _subject.reset(token)
 
 
-def event(name: str, **facts: Any) -> dict[str, Any]:
-    """The `extra` of a logging call."""
-    return {"event": name, "facts": facts}
+def event(name: str, /, *, aloud: bool = True, **facts: Any) -> dict[str, Any]:
+    """The `extra` of a logging call. aloud: whether a terminal hears of it, where it goes on as it should."""
+    return {"event": name, "aloud": aloud, "facts": facts}
+
+
+def is_aloud(record: logging.LogRecord) -> bool:
+    """Whether a terminal is to hear of it."""
+    return getattr(record, "aloud", True)
 
 
 class JsonLine(logging.Formatter):

@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from devices.wire.json_log import event
+
 INTERVAL_S = 60.0
 MAX_SUBJECTS = 256
 
@@ -17,8 +19,8 @@ class LimitedLog:
         self._log, self._interval_s, self._now = log, interval_s, now
         self._said: dict[str, tuple[float, int]] = {}  # subject: when last, how many since
 
-    def warn(self, subject: str, text: str) -> None:
-        """subject: what is counted together, of which there must be few; others share one line."""
+    def warn(self, subject: str, text: str, name: str = "refused") -> None:
+        """subject: what is counted together, of which there must be few; others share one line. name: of the event."""
         if subject not in self._said and len(self._said) >= MAX_SUBJECTS:
             subject = "others"
         now = self._now()
@@ -28,4 +30,4 @@ class LimitedLog:
             return
         self._said[subject] = now, 0
         more = f" (and {withheld} more in the last {now - at:.0f} s)" if withheld else ""
-        self._log.warning("%s%s", text, more)
+        self._log.warning("%s%s", text, more, extra=event(name, withheld=withheld))
