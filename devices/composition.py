@@ -1,9 +1,7 @@
 """The composition root of a device process: agents for the numbers it is given, radios where it has some."""
 
-import importlib.metadata
 import logging
 import os
-import platform
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,9 +13,9 @@ from devices.on_air import OnAir, OnEdge
 from devices.proxy import Handler, guarded
 from devices.wire.envelope import Facts, Hello, RadioSetup, Welcome
 from devices.wire.keys import read_device_keys
+from devices.wire.provenance import commit, system, versions
 from radio.interface import Radio, RadioError
 
-DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "pyzmq")
 _log = logging.getLogger(__name__)
 
 
@@ -108,13 +106,6 @@ def _unplug(radio: Radio) -> None:
 
 
 def _facts() -> dict[str, str]:
-    versions = {}
-    for distribution in DISTRIBUTIONS:
-        try:
-            versions[distribution] = importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "host": platform.node(), "machine": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(), **versions,
-    }  # fmt: skip
+    """Of what is there: versions by name, and the commit of a checkout."""
+    facts = system() | {"commit": commit()} | versions()
+    return {name: fact for name, fact in facts.items() if fact is not None}

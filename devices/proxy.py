@@ -1,5 +1,6 @@
 """How the server reaches devices. The round code sees this protocol only."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -33,15 +34,27 @@ class LocalProxy:
         self, handlers: Mapping[int, Handler], threads: int, prepare_worker: Callable[[], None] | None = None
     ) -> None:
         self._handlers = dict(handlers)
+        self._at_work: dict[int, tuple[Request, float]] = {}
         self._pool = ThreadPoolExecutor(threads, "device", initializer=prepare_worker or (lambda: None))
 
     def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """A device's own error is its failure, not the server's; anything else is a bug and is raised."""
         futures = {
-            device: self._pool.submit(copy_context().run, self._handlers[device], request)
+            device: self._pool.submit(copy_context().run, self._work, device, request)
             for device, request in requests.items()
         }
         return {device: future.result() for device, future in futures.items()}
+
+    def at_work(self) -> dict[int, tuple[Request, float]]:
+        """By device: what it is at, and since when, in seconds of Unix time."""
+        return self._at_work.copy()
+
+    def _work(self, device: int, request: Request) -> Reply:
+        self._at_work[device] = request, time.time()
+        try:
+            return self._handlers[device](request)
+        finally:
+            del self._at_work[device]
 
     def close(self) -> None:
         """Wait for what is running, then stop the workers."""

@@ -314,17 +314,25 @@ def _run_arms(arms: list[Arm], folder: Path, resume: bool, remote: Remote | None
 
 
 def _run_one(parts: Parts, folder: Path, remote: Remote | None) -> dict[str, Any]:
+    from server.board import BOARD
     from server.experiment import num_workers, run_arm
-    from server.recorder import SUMMARY, write_manifest
+    from server.recorder import MANIFEST, SUMMARY, write_manifest
 
     experiment, title = parts.arm.experiment, _title(parts.arm)
     if (folder / SUMMARY).exists():
         out.print(f"{title}: already complete", highlight=False)
         return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
-    with open_bench(parts, remote) as bench:
-        write_manifest(folder, experiment, num_workers(experiment), bench.radios, bench.hosts)
-        with progress_of(out, title, experiment.run.rounds) as on_round:
-            return run_arm(folder, bench.rounds, on_round)
+    if not (folder / MANIFEST).exists():  # so that everybody can tell whether this process lives
+        write_manifest(folder, experiment, num_workers(experiment), [])
+    with open_bench(parts, remote, folder / BOARD) as bench:
+        hosts = bench.hosts() if bench.hosts else None
+        write_manifest(folder, experiment, num_workers(experiment), bench.radios, hosts)
+        try:
+            with progress_of(out, title, experiment.run.rounds) as on_round:
+                return run_arm(folder, bench.rounds, on_round)
+        finally:
+            if bench.hosts and (now := bench.hosts()) != hosts:  # somebody came back as another
+                write_manifest(folder, experiment, num_workers(experiment), bench.radios, now)
 
 
 def _print_listening(url: str) -> None:

@@ -87,19 +87,22 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     return Checkpoint(theta=tensors[PARAMETERS], memories=memories, uplink=uplink, support=support, **facts)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old content or the new, never a part."""
+def write_whole(path: Path, content: bytes, to_disk: bool = True) -> None:
+    """Replace a file so that a reader finds the old content or the new, never a part, and with to_disk a crash too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     try:
         with beside.open("wb") as out:
             out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
+            if to_disk:
+                out.flush()
+                os.fsync(out.fileno())
         os.replace(beside, path)
     except BaseException:  # an interrupt, a full disk
         beside.unlink(missing_ok=True)
         raise
+    if not to_disk:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

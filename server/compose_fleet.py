@@ -2,17 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from devices.wire.envelope import Pulse
 from server.arm_parts import Parts
+from server.board import posted
 from server.compose_plutos import radio_setup
 from server.fleet import Fleet, Terms
 from server.launch import Remote, device_processes, seats_of
 
 
 @contextmanager
-def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iterator[Fleet]:
-    """Listen, start processes where this host is to have them, wait until all devices are there. FleetError."""
+def open_fleet(
+    parts: Parts, remote: Remote, device_uris: Sequence[str], board: Path | None = None
+) -> Iterator[Fleet]:
+    """Listen, start processes where this host is to have them, wait until all devices are there. FleetError.
+
+    board: the file that shows who is there.
+    """
     fleet_settings = parts.arm.experiment.fleet
     terms = Terms(
         settings=parts.settings,
@@ -25,6 +32,7 @@ def open_fleet(parts: Parts, remote: Remote, device_uris: Sequence[str]) -> Iter
     with ExitStack() as opened:
         fleet = Fleet(terms, remote.bind, remote.keys)
         opened.callback(fleet.close)
+        opened.enter_context(posted(fleet.look, board))
         remote.on_listening(fleet.url)
         if remote.launches:
             seats = seats_of(

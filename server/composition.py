@@ -3,8 +3,9 @@
 `prepare` checks all that can be checked without opening anything; `open_bench` opens radios, when the arm's turn comes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devices.messages import DeviceSettings
@@ -15,6 +16,7 @@ from radio.schedule import Schedule
 from radio.schemes.registry import is_coherent, load_scheme
 from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
+from server.board import DeviceNow, FleetNow, posted
 from server.compose_fleet import open_fleet
 from server.compose_plutos import (
     air_plan,
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
 
 
 class Bench(NamedTuple):
-    """An arm with everything plugged in. radios: what the manifest says of them; hosts: and of device processes."""
+    """An arm with everything plugged in. radios: what the manifest says of them; hosts: and, at any time, of device
+    processes."""
 
     rounds: Rounds
     radios: list[dict[str, Any]]
-    hosts: dict[str, Any] | None = None
+    hosts: Callable[[], dict[str, Any]] | None = None
 
 
 def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
@@ -107,8 +110,11 @@ def _build_agents(settings: DeviceSettings) -> "dict[int, Agent]":
 
 
 @contextmanager
-def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
-    """Radios on, and off again whatever happens. RadioError if one cannot be had, FleetError if devices do not come."""
+def open_bench(parts: Parts, remote: Remote | None = None, board: Path | None = None) -> Iterator[Bench]:
+    """Radios on, and off again whatever happens. RadioError if one cannot be had, FleetError if devices do not come.
+
+    board: the file that shows meanwhile which devices are there and at what.
+    """
     experiment = parts.arm.experiment
     with ExitStack() as opened:
         over_plutos = experiment.link.backend == "pluto"
@@ -121,8 +127,8 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
         if (
             remote is not None
         ):  # before the receiver, which would move the time of a virtual air as fast as it can
-            proxy = opened.enter_context(open_fleet(parts, remote, uris[1:]))
-            dimension, hosts = len(initial_parameters(proxy)), proxy.hosts()
+            fleet = proxy = opened.enter_context(open_fleet(parts, remote, uris[1:], board))
+            dimension, hosts = len(initial_parameters(proxy)), fleet.hosts
         assert dimension is not None
         if over_plutos:
             own_uris = uris if remote is None else uris[:1]
@@ -131,8 +137,10 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
             link = open_simulated(experiment, parts.schedule, parts.num_elements(dimension))
             opened.callback(link.uplink.close)
         if remote is None:
-            proxy = _local_proxy(parts, link)
+            local = proxy = _local_proxy(parts, link)
             opened.callback(proxy.close)
+            num_all = experiment.fleet.devices + experiment.fleet.held_out
+            opened.enter_context(posted(lambda: _now(local, num_all), board))
         uplink = link.uplink
         if link.mean_gain is None and not is_coherent(parts.scheme):
             uplink = CalibratedUplink(uplink)
@@ -140,6 +148,17 @@ def open_bench(parts: Parts, remote: Remote | None = None) -> Iterator[Bench]:
         rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
         rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule)
         yield Bench(rounds, link.radios, hosts)
+
+
+def _now(proxy: LocalProxy, num_devices: int) -> FleetNow:
+    """Devices of this process are always there."""
+    at_work = proxy.at_work()
+    found = []
+    for device in range(num_devices):
+        request, asked = at_work.get(device, (None, None))
+        kind = None if request is None else type(request).__name__.lower()
+        found.append(DeviceNow(device, "connected", working_on=kind, asked=asked))
+    return FleetNow(tuple(found))
 
 
 def _local_proxy(parts: Parts, link: Link) -> LocalProxy:

@@ -1,5 +1,6 @@
 """What a person sees in the terminal: progress while a run goes on, tables when it is over."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from radio.decibel import to_db
+from server.board import DeviceNow
 from server.doctor import Finding
 from server.status import ArmStatus, seconds_left
 
@@ -92,7 +94,17 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
 def print_status(console: Console, statuses: Sequence[ArmStatus]) -> None:
     """One row an arm, then one row a device of the arm that runs, or ran last."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("arm", "state", "rounds", "failed", "latest", "left", "accuracy", "NMSE", "NMSE air"):
+    for heading in (
+        "arm",
+        "state",
+        "rounds",
+        "failed",
+        "latest",
+        "left",
+        "accuracy",
+        "NMSE",
+        "NMSE air",
+    ):
         table.add_column(heading, justify="left" if heading in ("arm", "state") else "right", no_wrap=True)
     for status in statuses:
         accuracy, left_s = status.latest.get("accuracy"), seconds_left(status)
@@ -109,6 +121,10 @@ def print_status(console: Console, statuses: Sequence[ArmStatus]) -> None:
         )
     console.print(table, highlight=False)
     for status in statuses:
+        if status.repeats:
+            console.print(
+                f"{status.name}: begun again for want of a quorum: {status.repeats} times", markup=False
+            )
         if status.last_failure:
             console.print(
                 f"{status.name}: last failure in {status.last_failure}", highlight=False, markup=False
@@ -120,18 +136,36 @@ def print_status(console: Console, statuses: Sequence[ArmStatus]) -> None:
 
 def _print_devices(console: Console, status: ArmStatus) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("device", f"in round {status.rounds}", "sent in", "last sent in", ""):
+    is_live = any(device.now for device in status.devices)
+    headings = ("device", *(("process", "now") if is_live else ()))
+    for heading in (
+        *headings,
+        f"in round {status.rounds}" * bool(status.rounds),
+        "sent in",
+        "last sent in",
+        "",
+    ):
         table.add_column(heading, justify="right" if heading == "device" else "left")
     for device in status.devices:
         table.add_row(
             str(device.device),
-            device.state,
+            *((device.now.process or "-", _presence(device.now)) if device.now else [""] * is_live * 2),
+            device.state or "-",
             f"{device.num_sent} rounds",
             "-" if device.last_sent is None else f"round {device.last_sent + 1}",
             device.reason,
         )
     console.print()
     console.print(table, highlight=False, markup=False)
+
+
+def _presence(now: DeviceNow) -> str:
+    """In words: what it is at, or since when it is there, or not."""
+    what: str = now.presence
+    since = now.since
+    if now.working_on is not None:
+        what, since = f"at {now.working_on}", now.asked
+    return what if since is None else f"{what} for {_span(max(time.time() - since, 0.0))}"
 
 
 def print_air(console: Console, uris: Sequence[str], facts: Mapping[str, str]) -> None:

@@ -31,6 +31,7 @@ from devices.wire.envelope import (
 )
 from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, Parcel, WireError, pack, unpack
+from server.board import DeviceNow, FleetNow, Presence
 from server.door import Door, Letter
 from server.ledger import Ledger
 from server.reply_checks import fault_of, round_of
@@ -93,6 +94,7 @@ class Fleet:
         self._number = 0
         self._round: int | None = None  # that was asked for last
         self._beaten_s = self._looked_s = now()
+        self._epoch_s = time.time() - now()  # of Unix time, when that clock began
         self._is_due = False  # whether there may be something to send
         self._unable: dict[str, str] = {}
         self._radios: dict[str, tuple[dict[str, Any], ...]] = {}
@@ -138,14 +140,40 @@ class Fleet:
                 self._changed.wait(LOOK_S)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
-        """What every process said of itself, its devices and its radios, by name."""
+        """What every process that was ever ready said of itself, its devices and its radios, by name."""
         with self._changed:
             return {
                 peer.name: {
-                    "devices": list(peer.numbers), **peer.hello.facts, "radios": list(self._radios.get(peer.name, ()))
+                    **peer.hello.facts, "devices": list(peer.numbers), "radios": list(self._radios[peer.name])
                 }
-                for peer in self._roster.connected()
+                for peer in self._roster.known()
+                if peer.name in self._radios
             }  # fmt: skip
+
+    def look(self) -> FleetNow:
+        """Who is there and at what."""
+        settings, epoch_s = self._terms.settings, self._epoch_s
+        with self._changed:
+            hosts = {number: peer for peer in self._roster.known() for number in peer.numbers}
+            found = []
+            for number in range(settings.devices + settings.held_out):
+                peer, call = hosts.get(number), self._calls.get(number)
+                if peer is None:
+                    found.append(DeviceNow(number, "not come"))
+                    continue
+                presence: Presence = "lost" if peer.lost else "connected" if peer.ready else "opening"
+                is_at_work = call is not None and peer.ready and call.routing == peer.routing
+                found.append(
+                    DeviceNow(
+                        number,
+                        presence,
+                        peer.name,
+                        since=round(epoch_s + peer.since_s, 3),
+                        working_on=type(call.request).__name__.lower() if call and is_at_work else None,
+                        asked=round(epoch_s + call.asked_s, 3) if call and is_at_work else None,
+                    )
+                )
+            return FleetNow(tuple(found), self._round)
 
     def close(self, over: bool = False) -> None:
         """Let the processes go, for good if it is `over`, otherwise to come back; twice is as good as once."""
@@ -234,10 +262,10 @@ class Fleet:
             case Answer():
                 self._take(peer, content, arrays)
             case Ready(run, radios) if run == self.run:
-                if not peer.ready:
+                if self._roster.is_there(peer):
                     facts = event("arrival", name=peer.name, devices=peer.numbers, said=peer.hello.facts)
                     _log.info("%s is ready with devices %s", peer.name, ranges(peer.numbers), extra=facts)
-                peer.ready = self._is_due = True
+                self._is_due = True
                 self._unable.pop(peer.name, None)
                 self._radios[peer.name] = radios
             case Unable(run, reason) if run == self.run:

@@ -1,11 +1,8 @@
 """The run folder: what it holds, how it is opened, how lines are added to it and cut back on resume."""
 
-import importlib.metadata
 import io
 import json
 import os
-import platform
-import subprocess
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.wire.provenance import commit, system, versions
 from server.checkpoint import write_whole
 from server.config import Arm, Experiment
 from server.error_budget import PARTS
@@ -33,7 +31,6 @@ NO_BITS = {  # settings that may change between a run and its continuation
     ("run", "threads"),
     *(("fleet", key) for key in ("repeats", "beat_s", "lost_s", "reply_s", "return_s")),
 }
-DISTRIBUTIONS = ("airmeta", "numpy", "scipy", "torch", "msgspec", "pyzmq", "safetensors")
 
 
 class RunFolderError(ValueError):
@@ -95,12 +92,10 @@ def write_manifest(
         "seed": experiment.run.seed,
         "snr_db": mean_snr_db(experiment),
         "threads": threads,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "host": platform.node(),
+        **system(),
         "pid": os.getpid(),
-        "versions": {name: _version(name) for name in DISTRIBUTIONS} | {"gnuradio": gnuradio_version()},
-        "commit": _commit(),
+        "versions": versions() | {"gnuradio": gnuradio_version()},
+        "commit": commit(),
         "radios": radios,
     } | ({} if hosts is None else {"hosts": hosts})
     write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
@@ -202,22 +197,3 @@ def gnuradio_version() -> str | None:
     except ImportError:
         return None
     return str(gr.version())
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Commit of the source tree, marked if it was changed; None where this is no checkout."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
-            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

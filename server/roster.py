@@ -27,6 +27,7 @@ class Peer:
     seen_s: float
     ready: bool = False
     lost: bool = False
+    since_s: float = 0.0  # when it said hello, was ready, or, of a lost one, was heard last
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class Roster:
         numbers = self._numbers_for(hello, known)
         if known is not None:
             self._let_go(known)
-        peer = Peer(hello, routing, numbers, self._now())
+        peer = Peer(hello, routing, numbers, self._now(), since_s=self._now())
         self._peers[hello.name] = self._by_routing[routing] = peer
         self._hosts |= dict.fromkeys(numbers, peer)
         return peer
@@ -69,9 +70,16 @@ class Roster:
         peer.seen_s = self._now()
         return peer
 
+    def is_there(self, peer: Peer) -> bool:
+        """It is ready; whether that is news."""
+        news = not peer.ready
+        if news:
+            peer.ready, peer.since_s = True, self._now()
+        return news
+
     def give_up(self, peer: Peer) -> None:
         """It is lost until it says hello again."""
-        peer.lost, peer.ready = True, False
+        peer.lost, peer.ready, peer.since_s = True, False, peer.seen_s
         self._let_go(peer)
 
     def newly_lost(self) -> list[Peer]:
@@ -94,6 +102,10 @@ class Roster:
     def connected(self) -> list[Peer]:
         """All who are not lost."""
         return list(self._by_routing.values())
+
+    def known(self) -> list[Peer]:
+        """All who ever came in, lost ones too."""
+        return list(self._peers.values())
 
     def missing(self) -> list[int]:
         """Devices that no process has ready."""

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from server.__main__ import app
 from server.checkpoint import read_checkpoint
+from tests.log_lines import events, read_log
 from tests.server.test_pluto_run import CONFIG as PLUTOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +110,32 @@ def test_processes_give_the_bits_of_one_process_on_symbols_on_a_waveform_with_a_
         assert {name: host["devices"] for name, host in hosts.items()} == {
             "device-0": [0, 1], "device-2": [2, 3], "held-out": [4, 5],
         }  # fmt: skip
-        assert all(host["torch"] for host in hosts.values())
+        manifest = json.loads((tmp_path / "here" / arm / "manifest.json").read_text())
+        for host in hosts.values():  # the same installation, which the other run was made with too
+            assert {name: host[name] for name in ("host", "machine", "python")} == {
+                name: manifest[name] for name in ("host", "machine", "python")
+            }
+            versions = manifest["versions"]
+            assert {name: host.get(name) for name in versions} | {"gnuradio": None} == versions | {
+                "gnuradio": None
+            }
+            assert host.get("commit") == manifest["commit"]
+            assert host["torch"]
+            assert host["airmeta"]
+        logs = tmp_path / "there" / arm / "logs"
+        for name, host in hosts.items():
+            lines = read_log(logs / f"{name}.log")
+            assert {line["process"] for line in lines} == {name}
+            assert [line["event"] for line in lines if "round" not in line][:3] == [
+                "welcome", "ready", "departure"
+            ]  # fmt: skip
+            acknowledged = {(line["round"], line["device"]) for line in lines if "round" in line}
+            assert acknowledged == {
+                (record["round"], device)
+                for record in map(json.loads, records[0].splitlines())
+                for device in record["active"]
+                if device in host["devices"]
+            }
     assert descendants(tmp_path) == []
 
 
@@ -132,7 +158,7 @@ def test_over_virtual_plutos_processes_lose_no_more_than_one_process_does(tmp_pa
     assert len({radio["serial"] for host in manifest["hosts"].values() for radio in host["radios"]}) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_no_process_behind(number, tmp_path):
     config = tmp_path / "tiny.toml"
     config.write_text(TINY)
@@ -151,6 +177,11 @@ def test_a_signal_leaves_no_process_behind(number, tmp_path):
     if number != signal.SIGKILL:
         assert run.returncode == 1
         assert complaint.splitlines()[-1].startswith("interrupted; continue from the last checkpoint")
+        last = read_log(tmp_path / "out" / "logs" / "server.log")[-1]
+        assert (last["event"], last["message"]) == ("stop", "interrupted")
+        for name in ("device-0", "held-out"):
+            assert "stop" in dict(events(tmp_path / "out" / "logs" / f"{name}.log"))
+        assert not (tmp_path / "out" / "fleet.json").exists()
     deadline = time.monotonic() + 15  # of whoever is killed, the kernel closes the leash
     while descendants(tmp_path):
         assert time.monotonic() < deadline
@@ -238,8 +269,67 @@ def test_device_processes_that_die_are_started_again_and_the_run_goes_on(tmp_pat
             run.kill()
     assert run.returncode == 0, complaint
     assert complaint.count("ended with exit code -9 and is started again") == 2
+    log = read_log(tmp_path / "out" / "logs" / "server.log")
+    assert [line["facts"]["code"] for line in log if line["event"] == "restart"] == [-9, -9]
+    told = {name: [line for line in log if line["event"] == name] for name in ("arrival", "lost", "round")}
+    assert len(told["arrival"]) == 3 + 2
+    assert len(told["lost"]) == 2
+    assert all("round" in line for line in told["lost"])
+    assert [line["round"] for line in told["round"]] == list(range(24))
+    left_out = [line for line in log if line["event"] == "device failed" and "round" in line]
+    for line in left_out:
+        assert line["message"].startswith(f"device {line['device']}, ")
     assert descendants(tmp_path) == []
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["rounds"] == 24
+
+
+def test_another_terminal_sees_a_run_its_devices_and_which_of_them_was_lost(tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    words = ("--set", "link.backend=symbol", "--set", "run.rounds=10000", "--count", 2)
+    words += ("--set", "fleet.active=0", "--set", "fleet.quorum=4", "--set", "fleet.beat_s=0.2")
+
+    def seen():
+        shown = CliRunner().invoke(app, ["status", str(tmp_path / "out")]).stdout
+        return {words[0]: words[1:] for line in shown.splitlines() if (words := line.split())}
+
+    def until(holds):
+        deadline = time.monotonic() + 60
+        while not holds(found := seen()):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+        return found
+
+    with subprocess.Popen(
+        airmeta("run", config, "--out", tmp_path / "out", "--processes", "--set", "fleet.lost_s=1", *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        try:
+            begun = until(lambda found: found.get("phase", ["waiting"])[0] == "running" and "0" in found)
+            assert {device: begun[device][0] for device in "012345"} == {
+                "0": "device-0", "1": "device-0", "2": "device-2", "3": "device-2", "4": "held-out", "5": "held-out",
+            }  # fmt: skip
+            wait_for_rounds(tmp_path / "out", 3, run)
+            manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+            assert set(manifest["hosts"]) == {"device-0", "device-2", "held-out"}
+            pid = read_log(tmp_path / "out" / "logs" / "device-2.log")[0]["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                found = until(lambda found: found["2"][1] == "lost" == found["3"][1])
+                assert found["0"][1] in ("connected", "at")
+                assert found["phase"][0] == "running"
+                rounds = found["phase"][1]
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            found = until(lambda found: found["2"][1] in ("connected", "at") and found["phase"][1] != rounds)
+            run.send_signal(signal.SIGTERM)
+            run.communicate(timeout=20)
+        finally:
+            run.kill()
+    assert seen()["phase"][0] == "stopped"
+    log = read_log(tmp_path / "out" / "logs" / "server.log")
+    told = [line["event"] for line in log if line["event"] in ("lost", "waiting", "arrival", "repeat")]
+    assert told[3:] in (["lost", "waiting", "arrival"], ["lost", "repeat", "waiting", "arrival"])
 
 
 def test_a_process_that_cannot_do_its_work_ends_the_run_with_its_words(tmp_path):
