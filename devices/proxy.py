@@ -9,6 +9,7 @@ from typing import Protocol
 from devices.messages import Failed, Reply, Request
 from devices.wire.json_log import about
 
+END_S = 2.0
 Handler = Callable[[Request], Reply]
 
 
@@ -57,8 +58,11 @@ class LocalProxy:
             del self._at_work[device]
 
     def close(self) -> None:
-        """Wait for what is running, then stop the workers."""
-        self._pool.shutdown(cancel_futures=True)
+        """Stop the workers. What is running cannot be interrupted, and is waited for END_S at most."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + END_S
+        while self._at_work and time.monotonic() < until:
+            time.sleep(0.01)
 
 
 def guarded(handle: Handler, device: int) -> Handler:

@@ -273,9 +273,10 @@ def _reporting_failure() -> Iterator[None]:
     except (ConfigError, KeyFileError) as error:  # of what only devices could tell
         err.print(f"error: {error}")
         raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         err.print("interrupted; continue from the last checkpoint with --resume and the same --out")
-        raise typer.Exit(1) from error
+        sys.stdout.flush()
+        os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
 
 
 def _complain(why: str) -> None:

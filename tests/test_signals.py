@@ -136,6 +136,16 @@ def test_a_device_at_work_and_a_server_that_waits_for_it_end_at_once(number, con
     assert read_log(out / "logs" / "server.log")[-1]["message"] == "interrupted"
 
 
+def test_a_run_whose_devices_compute_without_end_ends_at_once(config, tmp_path, start):
+    out = tmp_path / "out"
+    process = start("run", config, "--out", out, "--set", "learning.local_steps=100000000")
+    board = out / "fleet.json"
+    until(lambda: board.exists() and '"train"' in board.read_text())
+    code, complaint = end(process, signal.SIGTERM)
+    assert (code, complaint.count("\n")) == (1, 1)
+    assert complaint.startswith("interrupted; ")
+
+
 def test_a_stopped_server_leaves_its_devices_waiting_and_a_signal_ends_them(config, tmp_path, start):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         url = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
