@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ import msgspec
 
 from devices.wire.json_log import event
 from server.checkpoint import write_whole
+from server.roster import Peer
 
 BOARD = "fleet.json"
 PERIOD_S = 1.0
@@ -39,6 +40,29 @@ class FleetNow(msgspec.Struct, frozen=True):
     round: int | None = None
     host: str = msgspec.field(default_factory=platform.node)
     pid: int = msgspec.field(default_factory=os.getpid)
+
+
+def fleet_now(
+    numbers: Iterable[int],
+    peers: Sequence[Peer],
+    at_work: Mapping[int, tuple[str, float]],
+    round_index: int | None,
+    epoch_s: float,
+) -> FleetNow:
+    """Of devices in other processes. at_work: by device, what it was asked for and when. epoch_s: Unix time at which
+    the clock of all these instants began."""
+    hosts = {number: peer for peer in peers for number in peer.numbers}
+    found = []
+    for number in numbers:
+        if (peer := hosts.get(number)) is None:
+            found.append(DeviceNow(number, "not come"))
+            continue
+        presence: Presence = "lost" if peer.lost else "connected" if peer.ready else "opening"
+        since = round(epoch_s + peer.since_s, 3)
+        kind, asked_s = at_work.get(number, (None, 0.0))
+        asked = None if kind is None else round(epoch_s + asked_s, 3)
+        found.append(DeviceNow(number, presence, peer.name, since, kind, asked))
+    return FleetNow(tuple(found), round_index)
 
 
 @contextmanager

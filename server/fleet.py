@@ -31,7 +31,7 @@ from devices.wire.envelope import (
 )
 from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, Parcel, WireError, pack, unpack
-from server.board import DeviceNow, FleetNow, Presence
+from server.board import FleetNow, fleet_now
 from server.door import Door, Letter
 from server.ledger import Ledger
 from server.reply_checks import fault_of, round_of
@@ -152,28 +152,15 @@ class Fleet:
 
     def look(self) -> FleetNow:
         """Who is there and at what."""
-        settings, epoch_s = self._terms.settings, self._epoch_s
+        settings = self._terms.settings
         with self._changed:
-            hosts = {number: peer for peer in self._roster.known() for number in peer.numbers}
-            found = []
-            for number in range(settings.devices + settings.held_out):
-                peer, call = hosts.get(number), self._calls.get(number)
-                if peer is None:
-                    found.append(DeviceNow(number, "not come"))
-                    continue
-                presence: Presence = "lost" if peer.lost else "connected" if peer.ready else "opening"
-                is_at_work = call is not None and peer.ready and call.routing == peer.routing
-                found.append(
-                    DeviceNow(
-                        number,
-                        presence,
-                        peer.name,
-                        since=round(epoch_s + peer.since_s, 3),
-                        working_on=type(call.request).__name__.lower() if call and is_at_work else None,
-                        asked=round(epoch_s + call.asked_s, 3) if call and is_at_work else None,
-                    )
-                )
-            return FleetNow(tuple(found), self._round)
+            at_work = {
+                call.device: (type(call.request).__name__.lower(), call.asked_s)
+                for call in self._calls.values()
+                if (peer := self._roster.host(call.device)) is not None and call.routing == peer.routing
+            }
+            numbers = range(settings.devices + settings.held_out)
+            return fleet_now(numbers, self._roster.known(), at_work, self._round, self._epoch_s)
 
     def close(self, over: bool = False) -> None:
         """Let the processes go, for good if it is `over`, otherwise to come back; twice is as good as once."""

@@ -27,6 +27,26 @@ class Missing:
         return self._proxy.ask({device: request})[device]
 
 
+class Absent:
+    """A proxy whose victim is away when a phase of a round comes, {(round, phase): how often}. A phase is a kind of
+    request, or of the slot that it is about."""
+
+    def __init__(self, proxy, victims, times):
+        self.close, self._proxy, self._victims, self.times = proxy.close, proxy, victims, dict(times)
+
+    def ask(self, requests):
+        gone = {}
+        for device, request in requests.items():
+            names = {type(request).__name__, type(getattr(request, "slot", None)).__name__}
+            for name in names:
+                if device in self._victims and self.times.get((round_of(request), name), 0) > 0:
+                    gone[device] = (round_of(request), name)
+        for place in set(gone.values()):
+            self.times[place] -= 1
+        there = self._proxy.ask({d: request for d, request in requests.items() if d not in gone})
+        return {d: there[d] if d in there else Failed(f"device {d}: not there") for d in requests}
+
+
 def assert_same_end(one, other):
     one, other = read_checkpoint(one), read_checkpoint(other)
     assert one.round == other.round

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from radio.scenarios import scenario
 from server.__main__ import app
 from server.appraisal import initial_parameters, save_memories
+from server.attempts import run_round
 from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.config_file import build
@@ -18,6 +19,7 @@ from sim_backend.pluto_context import PlutoModel
 from sim_backend.stream_air import StreamAirConfig
 from sim_backend.virtual_bench import VirtualBench
 from tests.reference.benches import first_host
+from tests.server.missing import Absent
 
 CONFIG = """
 [run]
@@ -218,6 +220,18 @@ def test_a_run_goes_on_without_a_radio_that_vanishes(lab):
         assert bench.uris[1] in record["failures"][0]
         assert re.search("see that (the radio is there|it is plugged in)", record["failures"][0])
     assert time.monotonic() - began < 15.0  # nothing hangs
+
+
+def test_a_round_that_is_begun_again_has_later_instants(lab):
+    _, rounds, theta = lab
+    assert "repeated" not in run_round(rounds, 0, theta).record
+    absent = Absent(rounds.proxy, (0, 1, 2), {(1, "Prepare"): 1, (1, "Transmit"): 1})
+    object.__setattr__(rounds, "proxy", absent)
+    record = run_round(rounds, 1, theta).record
+    assert set(absent.times.values()) == {0}
+    assert "failed" not in record
+    assert (record["devices"], len(record["repeated"])) == ([0, 1, 2], 2)
+    assert np.abs(record["residual_phase_rad"]).max() < 0.1
 
 
 def test_a_run_whose_receiver_vanishes_says_so_in_every_round(lab):

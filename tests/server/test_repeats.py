@@ -12,9 +12,8 @@ from server.config import Arm
 from server.config_file import build
 from server.experiment import ExperimentFailed, run_arm
 from server.recorder import read_rounds
-from server.reply_checks import round_of
 from tests.server.fleet import make_rounds
-from tests.server.missing import assert_same_end
+from tests.server.missing import Absent, assert_same_end
 
 VICTIM = 1
 PHASES = ("Train", "Sound", "Prepare", "Transmit")
@@ -29,26 +28,6 @@ WAVEFORM = {
     "fleet": {"devices": 3, "active": 2, "held_out": 1, "quorum": 2, "classes_per_device": 4},
     "air": {"start_offset_samples": 300},
 }
-
-
-class Absent:
-    """A proxy whose victim is away when a phase of a round comes, {(round, phase): how often}. A phase is a kind of
-    request, or of the slot that it is about."""
-
-    def __init__(self, proxy, victims, times):
-        self.close, self._proxy, self._victims, self.times = proxy.close, proxy, victims, dict(times)
-
-    def ask(self, requests):
-        gone = {}
-        for device, request in requests.items():
-            names = {type(request).__name__, type(getattr(request, "slot", None)).__name__}
-            for name in names:
-                if device in self._victims and self.times.get((round_of(request), name), 0) > 0:
-                    gone[device] = (round_of(request), name)
-        for place in set(gone.values()):
-            self.times[place] -= 1
-        there = self._proxy.ask({d: request for d, request in requests.items() if d not in gone})
-        return {d: there[d] if d in there else Failed(f"device {d}: not there") for d in requests}
 
 
 def quadratic(folder, times=(), on_round=lambda record: None, victims=(VICTIM,), **tables):
