@@ -15,7 +15,7 @@ from server.knock import knock
 @contextmanager
 def listening(keys=None):
     """URL of a server's door that somebody minds."""
-    door, ended = Door("tcp://127.0.0.1:0", keys), threading.Event()
+    door, ended = Door("tcp://127.0.0.1:0", keys, 4), threading.Event()
 
     def mind():
         while not ended.is_set():
