@@ -78,6 +78,7 @@ class Client:
         self._noise = LimitedLog(_log)
         self._pulse = Pulse()
         self._welcome: Welcome | None = None
+        self._past_runs: set[str] = set()
         self._opening: Future[Hosted] | None = None
         self._hosted: Hosted | None = None
         self._desk: Desk | None = None
@@ -161,7 +162,6 @@ class Client:
             return
         match content:
             case Welcome():
-                self._known = True
                 self._follow(socket, content)
             case Ask():
                 self._take(content, arrays)
@@ -185,7 +185,11 @@ class Client:
                 )
 
     def _follow(self, socket: "zmq.Socket[bytes]", welcome: Welcome) -> None:
-        """The same welcome again finds all in place."""
+        """The same welcome again finds all in place, and one of an earlier run is late."""
+        if welcome.run in self._past_runs:
+            self._noise.warn("old welcome", "a welcome to a run that is over was dropped")
+            return
+        self._known = True
         if welcome == self._welcome and (self._desk is not None or self._opening is not None):
             if self._hosted is not None:
                 self._send(socket, envelope.seal(Ready(welcome.run, self._hosted.radios)))
@@ -195,6 +199,8 @@ class Client:
         _log.info(
             "welcome as devices %s of run %s", numbers, run, extra=event("welcome", devices=numbers, run=run)
         )
+        if self._welcome is not None and self._welcome.run != welcome.run:
+            self._past_runs.add(self._welcome.run)
         self._welcome, self._pulse = welcome, welcome.pulse
         self._opening = self._opener.submit(self._open_devices, welcome)
 

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from devices import messages
 from devices.messages import DeviceSettings, Failed, Reply, Request
@@ -77,6 +80,14 @@ class _Call:
     reply: Reply | None = None
 
 
+class _Restore(NamedTuple):
+    """A request of that number, to that process, which gives a device back its memory."""
+
+    number: int
+    peer: Peer
+    memory: NDArray[np.float32]
+
+
 class Fleet:
     """A `DeviceProxy`. Listens from construction to `close`; bind, keys: see `server/door.py`."""
 
@@ -90,7 +101,7 @@ class Fleet:
         self._ledger = Ledger()
         self._calls: dict[int, _Call] = {}
         self._stale: set[int] = set()  # devices that may not remember what the ledger says
-        self._restoring: dict[int, int] = {}  # number of the request that restores a device's memory
+        self._restores: dict[int, _Restore] = {}  # by device, that are under way
         self._number = 0
         self._round: int | None = None  # that was asked for last
         self._beaten_s = self._looked_s = now()
@@ -290,10 +301,12 @@ class Fleet:
 
     def _take(self, peer: Peer, answer: Answer, arrays: Sequence[Buffer]) -> None:
         device = answer.device
-        call = self._calls.get(device) if device in peer.numbers else None
-        if answer.run == self.run and self._restoring.get(device) == answer.number:
-            return
-        if answer.run != self.run:
+        is_its_own = device in peer.numbers
+        call = self._calls.get(device) if is_its_own else None
+        restore = self._restores.get(device) if is_its_own else None
+        if answer.run == self.run and restore is not None and restore.number == answer.number:
+            self._restored(device, restore, answer.parcel, arrays)
+        elif answer.run != self.run:
             self._door.complain("old run", f"{peer.name} answered for a run that is over; dropped")
         elif call is None or (answer.number, answer.round) != (call.number, round_of(call.request)):
             self._door.complain(
@@ -304,17 +317,31 @@ class Fleet:
         else:
             self._judge(call, answer.parcel, arrays)
 
-    def _judge(self, call: _Call, parcel: Parcel, arrays: Sequence[Buffer]) -> None:
+    def _restored(self, device: int, restore: _Restore, parcel: Parcel, arrays: Sequence[Buffer]) -> None:
+        del self._restores[device]
+        reply, fault = self._opened(messages.Memory(restore.memory), parcel, arrays)
+        if fault is None and isinstance(reply, messages.Done):
+            if self._ledger.memories.get(device) is restore.memory:
+                self._stale.discard(device)
+            self._is_due = True
+        elif (call := self._calls.get(device)) is not None:
+            self._fail(call, f"its memory could not be restored: {fault or reply}")
+
+    def _opened(self, request: Request, parcel: Parcel, arrays: Sequence[Buffer]) -> tuple[Reply, str | None]:
+        """(reply, what is wrong with it)."""
         try:
             reply = unpack(parcel, arrays)
-            fault = fault_of(call.request, reply)  # type: ignore[arg-type]
         except WireError as error:
-            reply, fault = messages.Done(), str(error)
+            return messages.Done(), str(error)
+        return reply, fault_of(request, reply)  # type: ignore[return-value, arg-type]
+
+    def _judge(self, call: _Call, parcel: Parcel, arrays: Sequence[Buffer]) -> None:
+        reply, fault = self._opened(call.request, parcel, arrays)
         if fault is not None:
             self._fail(call, f"refused: {fault}")
             return
-        self._ledger.answered(call.device, call.request, reply)  # type: ignore[arg-type]
-        self._end(call, reply)  # type: ignore[arg-type]
+        self._ledger.answered(call.device, call.request, reply)
+        self._end(call, reply)
 
     def _look(self) -> None:
         """What time brings: beats, the lost, requests that can go out, and those that have waited long enough."""
@@ -341,7 +368,7 @@ class Fleet:
         call.lost_since_s = None
         if now >= call.late_s:
             self._fail(call, f"no answer within {call.late_s - call.asked_s:g} s")
-        elif peer.ready and peer.routing != call.routing:
+        elif peer.ready and (peer.routing, peer.hello.incarnation) != (call.routing, call.incarnation):
             same = call.incarnation == peer.hello.incarnation
             if call.incarnation and not same and not isinstance(call.request, REPEATABLE):
                 self._fail(call, "its process was started again in the middle of the round")
@@ -352,18 +379,26 @@ class Fleet:
         """again: the same process may have it already; it then repeats its reply."""
         memory = self._ledger.memories.get(call.device)
         if not again:
-            if call.device in self._stale and memory is not None:
-                restore, arrays = pack(messages.Memory(memory))
-                number = self._restoring[call.device] = self._next_number()
-                ask = Ask(self.run, call.device, number, NO_ROUND, restore)
-                if not self._send(peer, ask, arrays):
-                    return
+            gives_memory = isinstance(call.request, messages.Memory)
+            if call.device in self._stale and memory is not None and not gives_memory:
+                self._restore(call.device, memory, peer)
+                return
             self._stale.discard(call.device)
             call.number = self._next_number()
         ask = Ask(self.run, call.device, call.number, round_of(call.request), call.parcel)
         call.incarnation = peer.hello.incarnation
         if self._send(peer, ask, call.arrays):
             call.routing = peer.routing
+
+    def _restore(self, device: int, memory: NDArray[np.float32], peer: Peer) -> None:
+        """What it is asked waits for the answer: nothing depends on the order in which messages arrive."""
+        under_way = self._restores.get(device)
+        if under_way is not None and under_way.peer is peer and under_way.memory is memory:
+            return
+        parcel, arrays = pack(messages.Memory(memory))
+        number = self._next_number()
+        if self._send(peer, Ask(self.run, device, number, NO_ROUND, parcel), arrays):
+            self._restores[device] = _Restore(number, peer, memory)
 
     def _next_number(self) -> int:
         self._number += 1

@@ -1,5 +1,6 @@
 """A device process that a test moves by hand: raw frames out, typed content in."""
 
+import threading
 import time
 from contextlib import contextmanager
 
@@ -77,3 +78,16 @@ def puppets(url):
         finally:
             for puppet in made:
                 puppet.socket.close(0)
+
+
+def asked(fleet, requests):
+    """`fleet.ask` in a thread; its replies once joined."""
+    replies = {}
+    thread = threading.Thread(target=lambda: replies.update(fleet.ask(requests)), daemon=True)
+    thread.start()
+
+    def join():
+        thread.join(10)
+        return replies
+
+    return join

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from radio.interface import Burst
 from radio.uplink import Plan
 from server.door import Door
 from tests.server.fleet import DIMENSION
-from tests.server.puppet import puppets
+from tests.server.puppet import asked, puppets
 from tests.server.remote import Process, open_fleet
 
 THETA = np.zeros(DIMENSION, np.float32)
@@ -32,19 +31,6 @@ ELEMENTS = np.zeros(10, np.complex64)
 
 def lines(caplog, text):
     return [record.message for record in caplog.records if text in record.message]
-
-
-def asked(fleet, requests):
-    """`fleet.ask` in a thread; its replies once joined."""
-    replies = {}
-    thread = threading.Thread(target=lambda: replies.update(fleet.ask(requests)), daemon=True)
-    thread.start()
-
-    def join():
-        thread.join(10)
-        return replies
-
-    return join
 
 
 @pytest.fixture(scope="module")
