@@ -6,6 +6,8 @@ its clocks are all there is.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,10 @@ FORMAT = 2  # 1 had no state of the uplink
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read."""
+
+
+class StorageError(OSError):
+    """A file of a run that cannot be written; one line with the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +93,26 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     return Checkpoint(theta=tensors[PARAMETERS], memories=memories, uplink=uplink, support=support, **facts)
 
 
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """What cannot be stored, on a full disk for one, is a StorageError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}; mend that and continue with --resume and the same --out"
+        ) from error
+
+
 def write_whole(path: Path, content: bytes, to_disk: bool = True) -> None:
-    """Replace a file so that a reader finds the old content or the new, never a part, and with to_disk a crash too."""
+    """Replace a file so that a reader finds the old content or the new, never a part, and with to_disk a crash too.
+
+    StorageError."""
+    with storing(path):
+        _replace(path, content, to_disk)
+
+
+def _replace(path: Path, content: bytes, to_disk: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     try:

@@ -14,7 +14,7 @@ from devices.wire.json_log import event
 from server.fleet import FleetError
 
 END_S = 10.0  # for a process to end by itself, before it is killed
-LOOK_S = 0.2
+LOOK_S, RETRY_S = 0.2, 5.0
 MAX_STARTS = 10  # of a process, after which something else is wrong
 _log = logging.getLogger(__name__)
 
@@ -132,7 +132,12 @@ class Brood:
                     extra=event("restart", name=seat.name, code=code),
                 )  # fmt: skip
                 _reap(process)
-                self.start(seat)
+                try:
+                    self.start(seat)
+                except OSError as error:  # no room for its log, no memory
+                    _log.warning("device process %s cannot be started: %s", seat.name, error)
+                    self._starts[seat] += 1
+                    self._ending.wait(RETRY_S)
 
     def _words_of(self, seat: Seat) -> Path:
         """What a process says on its terminal, and how it crashes."""

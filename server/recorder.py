@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.wire.provenance import commit, system, versions
-from server.checkpoint import write_whole
+from server.checkpoint import storing, write_whole
 from server.config import Arm, Experiment
 from server.error_budget import PARTS
 from server.link_noise import mean_snr_db
@@ -102,8 +102,10 @@ def write_manifest(
 
 
 def append_round(folder: Path, record: Record) -> None:
-    """Add one line and see it to the disk, so that a checkpoint never knows of a round that the record lacks."""
-    with (folder / ROUNDS).open("a", encoding="utf-8") as out:
+    """Add one line and see it to the disk, so that a checkpoint never knows of a round that the record lacks.
+
+    StorageError."""
+    with storing(folder / ROUNDS), (folder / ROUNDS).open("a", encoding="utf-8") as out:
         out.write(json.dumps(record) + "\n")
         out.flush()
         os.fsync(out.fileno())
