@@ -76,12 +76,11 @@ def test_a_disk_that_fills_up_under_a_run_over_processes_ends_it_with_one_line(t
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["codes"] == [1, 0], found
-    assert (
-        "cannot be written: No space left on device; mend that and continue with --resume"
-        in found["complaint"]
-    )
-    assert found["complaint"].startswith("error: ")
-    assert found["complaint"].count("\n") == 1
+    *_, last = found["complaint"].splitlines()
+    assert last.startswith("error: ")
+    assert "cannot be written: No space left on device; mend that and continue with --resume" in last
+    assert found["complaint"].count("error: ") == 1
+    assert "Traceback" not in found["complaint"]
     assert 0 < found["rounds_when_full"] < 40
     assert_same_end(tmp_path / "here", tmp_path / "small-out")
     assert read_rounds(tmp_path / "here") == read_rounds(tmp_path / "small-out")
