@@ -10,6 +10,7 @@ from devices.messages import Failed, Reply, Request
 from devices.wire.json_log import about
 
 END_S = 2.0
+WORKERS = "device"  # what their threads are called
 Handler = Callable[[Request], Reply]
 
 
@@ -36,7 +37,7 @@ class LocalProxy:
     ) -> None:
         self._handlers = dict(handlers)
         self._at_work: dict[int, tuple[Request, float]] = {}
-        self._pool = ThreadPoolExecutor(threads, "device", initializer=prepare_worker or (lambda: None))
+        self._pool = ThreadPoolExecutor(threads, WORKERS, initializer=prepare_worker or (lambda: None))
 
     def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """A device's own error is its failure, not the server's; anything else is a bug and is raised."""

@@ -8,6 +8,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from devices.proxy import WORKERS
 from devices.wire.keys import KeyFileError, make_keys
 from radio.interface import RadioError
 from server import air_options as options
@@ -273,10 +275,12 @@ def _reporting_failure() -> Iterator[None]:
     except (ConfigError, KeyFileError) as error:  # of what only devices could tell
         err.print(f"error: {error}")
         raise typer.Exit(2) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         err.print("interrupted; continue from the last checkpoint with --resume and the same --out")
-        sys.stdout.flush()
-        os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
+        if any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
+            sys.stdout.flush()
+            os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
+        raise typer.Exit(1) from error
 
 
 def _complain(why: str) -> None:

@@ -349,7 +349,7 @@ class Fleet:
         self._is_due = False
         for peer in self._roster.newly_lost():
             lost_s = self._terms.pulse.lost_s
-            self._tell_lost(peer, f"silent for {lost_s:g} s")
+            self._tell_lost(peer, f"is lost: silent for {lost_s:g} s")
         if now - self._beaten_s >= self._terms.pulse.beat_s:
             self._beaten_s = now
             for peer in self._roster.connected():
@@ -408,12 +408,12 @@ class Fleet:
         sent = self._door.send(peer.routing, envelope.seal(content, arrays))
         if sent is None:
             self._roster.give_up(peer)
-            self._tell_lost(peer, "its connection has ended")
+            self._tell_lost(peer, "is lost: its connection has ended")
         return bool(sent)
 
     def _tell_lost(self, peer: Peer, why: str) -> None:
         facts = event("lost", name=peer.name, devices=peer.numbers)
-        _log.warning("%s is lost: %s; devices %s", peer.name, why, ranges(peer.numbers), extra=facts)
+        _log.warning("%s %s; devices %s", peer.name, why, ranges(peer.numbers), extra=facts)
 
     def _fail(self, call: _Call, why: str) -> None:
         self._stale.add(call.device)
