@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, Uplink
+from server.clocks import HEARD
 
-HEARD = 2.0  # a gain's power over that of its error: silence has 1
 TABLE = "mean_powers"  # name of what is saved
 
 

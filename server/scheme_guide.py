@@ -28,7 +28,7 @@ GUIDE = {
         "two uses a value and chip; devices disturb each other however high the SNR",
     ),
     "fsk_mv": (
-        "nothing of the channel",
+        "mean powers, rarely; no phases at all",
         "radios without a common reference, and devices that agree in sign",
         "two uses a value; magnitudes are lost, the step has to be chosen",
     ),
