@@ -28,7 +28,7 @@ COHERENT = ("inversion", "phase")
 CHIPS = (1, 8, 64)
 SETTINGS = {
     "run.test_tasks": 2, "run.progress_tasks": 2, "run.evaluate_every": 1000, "fleet.devices": NUM_DEVICES,
-    "update.support": "shared-random", "update.keep": 0.2, "link.threshold": 0.1, "link.round_s": 3.0,
+    "update.support": "shared-random", "update.keep": 0.2, "link.threshold": 0.1, "link.round_s": 5.0,
     "air.scenario": "free", "radio.reference": "free",
 }  # fmt: skip
 
@@ -69,22 +69,21 @@ def _row(gap_s: float, arm: Path) -> dict:
 
 
 def predicted_deg(gap_s: float) -> float:
-    """Phase error, rms, by the clocks' random walk alone, where a turn and none look the same.
-
-    A normal phase of variance v that is wrapped has the mean square pi^2 / 3 + 4 sum_k (-1)^k exp(-k^2 v / 2) / k^2.
-    """
-    variance = float(phase_variance(gap_s, 0.0, WALK_HZ_PER_ROOT_S, OBSERVED_S)[0])
-    variance *= 1.0 - 1.0 / NUM_DEVICES  # what devices have in common is removed
-    order = np.arange(1, 1000)
-    series = np.sum((-1.0) ** order * np.exp(-(order**2) * variance / 2.0) / order**2)
-    return math.degrees(math.sqrt(max(math.pi**2 / 3.0 + 4.0 * series, 0.0)))
+    """Phase error, rms, by the clocks' random walk alone: of equally strong devices, each against the sum of all."""
+    spread_rad = math.sqrt(phase_variance(gap_s, 0.0, WALK_HZ_PER_ROOT_S, OBSERVED_S)[0])
+    turned = np.exp(1j * spread_rad * np.random.default_rng(0).normal(size=(20_000, NUM_DEVICES)))
+    residuals_rad = np.angle(turned * turned.sum(axis=1, keepdims=True).conj())
+    return math.degrees(math.sqrt(np.mean(residuals_rad**2)))
 
 
 def crossover_s(rows: Sequence[dict], coherent: str, energies: str) -> float | None:
-    """The gap from which on an arm without phases has the lower error, between measured ones on logarithmic axes."""
+    """The gap from which on an arm without phases has the lower error, between measured ones on logarithmic axes: 0 if
+    it has at all of them, None if at none."""
     errors_db = {(row["arm"], row["gap_s"]): row["nmse_db"] for row in rows}
     gaps = sorted({row["gap_s"] for row in rows})
     excess = [errors_db[coherent, gap] - errors_db[energies, gap] for gap in gaps]
+    if excess[0] >= 0.0:
+        return 0.0
     for left, right, before, after in zip(gaps, gaps[1:], excess, excess[1:], strict=False):
         if before < 0.0 <= after:
             return float(left * (right / left) ** (before / (before - after)))
@@ -103,14 +102,14 @@ def draw(rows: Sequence[dict]) -> Figure:
         gaps_ms = [1e3 * row["gap_s"] for row in arm]
         above.plot(gaps_ms, [row["nmse_db"] for row in arm], line, color=look.colour, marker=look.marker,
                    ms=4, label=label.replace("1 chips", "1 chip"))  # fmt: skip
-        if name in COHERENT:
-            below.plot(gaps_ms, [row["phase_error_deg"] for row in arm], look.marker, color=look.colour, ms=4)
+        if name == COHERENT[0]:  # the phases of all are the same
+            below.plot(gaps_ms, [row["phase_error_deg"] for row in arm], "o", color="#444444", ms=4)
     fine_s = np.geomspace(GAPS_S[0], GAPS_S[-1], 100)
     below.plot(1e3 * fine_s, [predicted_deg(gap_s) for gap_s in fine_s], color="#888888", lw=1)
     below.set_xscale("log")
     below.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     below.minorticks_off()
-    below.set_xlabel("gap between sounding and payload (ms)")
+    below.set_xlabel("gap between sounding and payload (ms); line: predicted")
     below.set_ylabel("phase error\n(degrees rms)")
     above.set_ylabel("NMSE (dB)")
     for axes in (above, below):
@@ -138,7 +137,7 @@ def main() -> None:
     results = {"rounds": chosen.rounds, "crossover_s": crossings, "points": rows}
     save("phase_loss", results, draw(rows), chosen.out)
     for pair, gap_s in crossings.items():
-        print(f"{pair}: {'no crossing' if gap_s is None else f'{1e3 * gap_s:.0f} ms'}")
+        print(f"{pair}: {'never' if gap_s is None else f'from {1e3 * gap_s:.0f} ms'}")
 
 
 if __name__ == "__main__":
