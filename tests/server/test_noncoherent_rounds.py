@@ -62,7 +62,7 @@ def test_the_estimate_errs_by_self_noise_fading_and_noise(fading):
 
 def test_a_vote_moves_every_parameter_by_the_step_and_is_compared_with_no_mean():
     rounds = energy_rounds("fsk_mv", fading="none", snr_db=40.0, vote_step=0.5)
-    theta, record, _ = rounds.run(0, ZERO)
+    theta, record, *_ = rounds.run(0, ZERO)
     updates = np.array([device.update for device in devices_of(rounds)], float)
     step = 0.5 * math.sqrt(np.mean(updates**2))
     np.testing.assert_allclose(np.abs(theta), step, rtol=1e-6)
