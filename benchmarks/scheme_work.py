@@ -38,8 +38,8 @@ class Work(NamedTuple):
 
 
 def work_of(name: str, support: Support, dimension: int) -> Work:
-    """Ten updates with heavy tails over Rayleigh fading, a gain a subcarrier, in noise. Shared supports are there, as
-    the server draws one for all."""
+    """Ten updates with heavy tails that mostly agree, over Rayleigh fading, a gain a subcarrier, in noise. Shared
+    supports are there, as the server draws one for all."""
     rng = np.random.default_rng(0)
     scheme = load_scheme(name, SchemeOptions(keep=KEEP, support=support))
     kept = num_kept(dimension, KEEP)
@@ -58,9 +58,10 @@ def work_of(name: str, support: Support, dimension: int) -> Work:
     if aims(scheme):
         powers = list(gains.real**2 + gains.imag**2)
         plan = replace(plan, aim=best_aim(powers, [1.0] * NUM_DEVICES, [1.0] * NUM_DEVICES, NOISE_VARIANCE))
+    common = rng.normal(size=dimension)
     total, bits = np.zeros(plan.num_elements, dtype=np.complex128), {}
     for device, channel in channels.items():
-        update = _update(rng, dimension)
+        update = ((0.9 * common + 0.4 * rng.normal(size=dimension)) ** 3).astype(np.float32)
         amplitudes, _ = scheme.encode(update, channel, plan)
         if is_on_air(scheme):
             total += channel.over(plan.num_elements) * amplitudes
@@ -83,10 +84,6 @@ def work_of(name: str, support: Support, dimension: int) -> Work:
         scheme.decode(received, plan)
 
     return Work(encode, decode)
-
-
-def _update(rng: np.random.Generator, dimension: int) -> np.ndarray:
-    return (rng.normal(size=dimension) ** 3).astype(np.float32)
 
 
 def _draws() -> list:

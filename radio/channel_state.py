@@ -1,6 +1,7 @@
 """What the server tells a device after sounding."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from radio.correction import Correction
 from radio.ofdm import OfdmConfig
 from radio.resource_map import element_subcarriers
+from radio.truncation import is_used
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,11 @@ class ChannelState:
     def _turned_back(self) -> NDArray[np.complex128]:
         return np.exp(-1j * np.angle(self.gains))
 
-    def _on_elements(self, values: NDArray[np.complex128], num_elements: int) -> NDArray[np.complex128]:
+    def used(self, num_elements: int, threshold: float) -> NDArray[np.bool_]:
+        """(num_elements,) whether a device that leaves weak elements empty uses each resource element."""
+        return self._on_elements(is_used(self.gains, threshold), num_elements)
+
+    def _on_elements(self, values: NDArray[Any], num_elements: int) -> NDArray[Any]:
         if self.ofdm is not None and len(values) > 1:
             return values[element_subcarriers(num_elements, self.ofdm)]
         if len(values) not in (1, num_elements):

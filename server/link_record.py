@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from radio.decibel import to_db
-from radio.truncation import is_used
 from radio.uplink import Plan, Reception, Sounding
 from server.planning import phase_residuals
 
@@ -18,8 +17,8 @@ def record_link(record: Record, plan: Plan, sounding: Sounding, reception: Recep
     record["rho"] = (plan.scale * (plan.aim or 1.0) * record["outer_rate"]) ** 2
     if plan.threshold > 0.0:
         record["threshold"] = plan.threshold
-        gains = [sounding.channels[device].over(plan.num_elements) for device in plan.devices]
-        record["used_share"] = [float(np.mean(is_used(each, plan.threshold))) for each in gains]
+        used = (sounding.channels[d].used(plan.num_elements, plan.threshold) for d in plan.devices)
+        record["used_share"] = [float(np.mean(each)) for each in used]
     record["snr_db"] = -to_db(reception.noise_variance) if reception.noise_variance > 0.0 else None
     record["quality"] = reception.quality
     record["channel_uses"] = plan.num_elements + math.ceil(sum(reception.charges.values()))

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from radio.channel_state import ChannelState
 from radio.schemes.pairs import from_elements, per_value, to_elements
-from radio.truncation import inverse_power, is_used
+from radio.truncation import inverse_power
 from radio.uplink import Plan, Reception
 
 INVERTS = True
@@ -51,7 +51,7 @@ def encode(
     """update: (dimension,). returns: amplitudes (num_elements,), 0 where truncated; sent (dimension,), exactly
     `update` where it was sent and 0 elsewhere."""
     gains = channel.over(plan.num_elements)
-    used = is_used(gains, plan.threshold)
+    used = channel.used(plan.num_elements, plan.threshold)
     gain_powers = gains.real**2 + gains.imag**2
     amplitudes = to_elements(update, plan) * gains.conj()
     amplitudes *= np.divide(plan.scale, gain_powers, out=np.zeros(plan.num_elements), where=used)
@@ -79,5 +79,5 @@ def _num_transmitters(reception: Reception, plan: Plan) -> NDArray[np.intp]:
             raise ValueError(
                 f"no channel of device {device} came with the reception; give Reception.channels what devices were told"
             )
-        counts += is_used(reception.channels[device].over(plan.num_elements), plan.threshold)
+        counts += reception.channels[device].used(plan.num_elements, plan.threshold)
     return counts
