@@ -21,7 +21,9 @@ def num_kept(dimension: int, keep: float) -> int:
 def random_support(dimension: int, num_entries: int, seed: int, round_index: int) -> Support:
     """(num_entries,) rising, uniform without replacement, another draw in every round; anyone who knows the seed has
     it without being told."""
-    drawn = stream(seed, Use.SUPPORT, round_index).permutation(dimension)[:num_entries]
+    drawn = stream(seed, Use.SUPPORT, round_index).choice(
+        dimension, num_entries, replace=False, shuffle=False
+    )
     return np.sort(drawn).astype(np.int32)
 
 
