@@ -1,6 +1,0 @@
-"""One thread a numerical call, as in the program itself."""
-
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
