@@ -89,7 +89,7 @@ class LinkSettings:
     normalise: Normalise = "devices"
     chips: Annotated[int, Meta(ge=1, le=1024)] = 1
     abstain: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.0
-    vote_step: Annotated[float, Meta(gt=0.0, le=100.0)] = 1.0
+    vote_step: Annotated[float, Meta(gt=0.0, le=100.0)] = 0.1
     value_bits: Annotated[int, Meta(ge=2, le=24)] = 8
     code_gap_db: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
     noise: Literal["snr", "figure"] = "snr"
