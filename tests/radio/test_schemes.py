@@ -163,5 +163,7 @@ def test_a_scheme_that_is_none_is_refused(name, message):
         load_scheme(name)
 
 
-def test_a_scheme_of_ones_own_is_found_by_its_path():
+def test_a_scheme_of_ones_own_is_found_by_its_path_and_put_on_a_shared_support():
     assert load_scheme("radio.schemes:phase") is phase
+    options = SchemeOptions(keep=KEEP, support="shared-vote")
+    assert load_scheme("radio.schemes:mmse", options) == load_scheme("mmse", options)

@@ -156,6 +156,19 @@ def test_with_long_memory_the_mean_target_is_reached(scheme, support):
     assert np.linalg.norm(theta - goal) < 0.25 * np.linalg.norm(goal)
 
 
+@pytest.mark.parametrize("support", SUPPORTS)
+def test_error_free_rounds_take_the_exact_step_on_the_support_and_nothing_else(support):
+    rounds = make_rounds(
+        backend="ideal", scheme="ideal", update={"support": support, "keep": NUM_KEPT / DIMENSION}
+    )
+    rule = rounds.support_rule
+    shared = np.arange(DIMENSION) if rule is None else rule.choose(0, DIMENSION)
+    theta, record, *_ = rounds.run(0, ZERO)
+    step = 0.3 * np.mean([rounds.proxy.devices[device].target for device in range(4)], axis=0)
+    np.testing.assert_allclose(theta[shared], step[shared], rtol=1e-5)
+    assert np.count_nonzero(theta) == len(shared) == 2 * record["channel_uses"]
+
+
 def test_rho_says_what_arrives_of_a_value_that_no_device_lacks_power_for():
     rounds = rounds_of("mmse", "own", fleet={"devices": 4, "held_out": 2, "power_db": 40.0})
     record = rounds.run(0, ZERO).record
