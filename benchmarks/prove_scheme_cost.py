@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from benchmarks.proof_output import FIGURES, report_progress, save
 from benchmarks.scheme_work import VARIANTS, work_of
 from benchmarks.turns import in_turns
-from server.figure_style import add_legend, new_figure, style, tidy
+from server.figure_style import add_legend, make_logarithmic, make_logarithmic_across, new_figure, style, tidy
 
 CONV4 = 113_221
 DIMENSIONS = (10_000, 30_000, CONV4, 300_000, 1_000_000, 3_000_000, 10_000_000)
-FFT = "one FFT"
+FFT, SHARED = "one FFT", ", shared"
 
 
 def measure(dimensions: tuple[int, ...], repeats: int) -> dict[str, list[float]]:
@@ -37,24 +37,26 @@ def measure(dimensions: tuple[int, ...], repeats: int) -> dict[str, list[float]]
 
 def name_of(scheme: str, support: str) -> str:
     """As in the legend."""
-    return scheme if support == "own" else f"{scheme}, shared support"
+    return scheme if support == "own" else scheme + SHARED
 
 
 def draw(dimensions: tuple[int, ...], found: dict[str, list[float]]) -> Figure:
     """Time against length, on logarithmic axes; what is in proportion has the slope of the thin line."""
-    figure = new_figure(5.5)
+    figure = new_figure(5.0)
     axes = figure.subplots()
     schemes = [name for name in found if name != FFT]
+    whole = [name for name in schemes if not name.endswith(SHARED)]
     for name in schemes:
-        scheme, _, shared = name.partition(", ")
-        look = style([each for each in schemes if ", " not in each].index(scheme))
-        axes.loglog(
-            dimensions, found[name], ":" if shared else "-", color=look.colour, label=name, marker="."
-        )
-    axes.loglog(dimensions, found[FFT], "--", color="0.3", label=FFT)
-    per_entry = 10.0 * found[FFT][0] / dimensions[0]
-    axes.loglog(dimensions, [per_entry * d for d in dimensions], color="0.6", linewidth=0.7)
-    axes.set_xlabel("parameters d")
+        look = style(whole.index(name.removesuffix(SHARED)))
+        line, label = ("-", name) if name in whole else (":", None)
+        axes.plot(dimensions, found[name], line, color=look.colour, label=label, marker=".", markersize=4)
+    axes.plot([], [], ":", color="0.3", label="on a shared support")
+    axes.plot(dimensions, found[FFT], "--", color="0.3", label=FFT)
+    thin = 2.0 * max(seconds[0] for seconds in found.values()) / dimensions[0]
+    axes.plot(dimensions, [thin * d for d in dimensions], color="0.6", linewidth=0.7, label="in proportion")
+    make_logarithmic_across(axes)
+    make_logarithmic(axes)
+    axes.set_xlabel("parameters")
     axes.set_ylabel("seconds to encode and decode")
     tidy(axes)
     add_legend(figure, axes)
