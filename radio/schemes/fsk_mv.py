@@ -16,8 +16,8 @@ sigma^2 over those who voted on it, w_i = E|h_i|^2 / P_i, 1 if calibrated. So fo
 
 since of two exponential variables each is the larger with a chance in proportion to its mean. No vote is certain
 while one device disagrees: n- of 10 outvote the others with a chance of n- / 10. In the mean a vote counts
-(n+ - n-) / (n+ + n- + 2 g), the mean of the signs; the rest of its 1 is noise, the same on every parameter. Where nobody
-votes, noise tosses a coin.
+(n+ - n-) / (n+ + n- + 2 g), the mean of the signs; the rest of its 1 is noise, the same on every parameter. Where
+nobody votes, noise tosses a coin.
 """
 
 import math
