@@ -14,6 +14,7 @@ from devices.proxy import Handler, guarded
 from devices.wire.envelope import Facts, Hello, RadioSetup, Welcome
 from devices.wire.keys import read_device_keys
 from devices.wire.provenance import commit, system, versions
+from radio.heap import keep_freed_memory
 from radio.interface import Radio, RadioError
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def open_devices(welcome: Welcome, uris: Sequence[str]) -> Devices:
     """What a welcome asks for; radios stay closed where it asks for none. ClientError where it cannot be had."""
     from devices.agent import build_agents
 
+    keep_freed_memory()
     if uris and welcome.radio is None:  # an arm to compare with, or a mistake
         _log.info("%s is not used: the experiment's air is simulated", ", ".join(uris))
         uris = ()

@@ -12,6 +12,7 @@ from devices.messages import DeviceSettings
 from devices.on_air import OnAir, OnEdge
 from devices.proxy import DeviceProxy, LocalProxy, guarded
 from radio.frame import element_level
+from radio.heap import keep_freed_memory
 from radio.schedule import Schedule
 from radio.schemes.registry import is_coherent, load_scheme
 from server.appraisal import initial_parameters
@@ -115,6 +116,7 @@ def open_bench(parts: Parts, remote: Remote | None = None, board: Path | None = 
 
     board: the file that shows meanwhile which devices are there and at what.
     """
+    keep_freed_memory()
     experiment = parts.arm.experiment
     with ExitStack() as opened:
         over_plutos = experiment.link.backend == "pluto"
