@@ -176,7 +176,7 @@ def doctor(
     if examined is not None:
         names = ", ".join(examined.here)
         cannot = f"cannot start here: {names}; mend what is missing or wrong above"
-        out.print(f"can start here: {names}" if can_run else cannot, highlight=False)
+        out.print(f"can start here: {names}" if can_run else cannot, highlight=False, soft_wrap=True)
     elif can_run:
         out.print("the simulated backend can run: airmeta run experiments/quickstart.toml", highlight=False)
     else:

@@ -107,6 +107,10 @@ def test_a_round_waits_for_its_quorum():
         Process(fleet.url, "judge")
         fleet.wait_for_all(5.0)
         leaving.stop()
+        until_s = time.monotonic() + 5.0
+        while fleet.look().devices[1].presence == "connected":  # its farewell is under way
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
         back = Timer(0.3, lambda: Process(fleet.url, "two", 2, first=1))
         begun = time.monotonic()
         back.start()
