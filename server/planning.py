@@ -85,10 +85,14 @@ def learning_rates(experiment: Experiment, index: int) -> tuple[float, float]:
 def phase_residuals(sounding: Sounding) -> dict[int, float]:
     """Phase error in rad, rms, that the noise of the sounding predicts for each device's compensation."""
     errors = sounding.error_variances
-    gains = {  # without the noise that is in them, so that silence does not pass for a channel
-        d: float(np.mean(np.abs(channel.gains) ** 2)) - errors[d] for d, channel in sounding.channels.items()
-    }
-    return {d: math.sqrt(errors[d] / (2.0 * max(gain, 1e-30))) for d, gain in gains.items()}
+    powers = {device: sounded_power(sounding, device) for device in sounding.channels}
+    return {d: math.sqrt(errors[d] / (2.0 * max(power, 1e-30))) for d, power in powers.items()}
+
+
+def sounded_power(sounding: Sounding, device: int) -> float:
+    """Mean of |h|^2 over subcarriers, without the noise that is in it, so that silence does not pass for a channel."""
+    power = float(np.mean(np.abs(sounding.channels[device].gains) ** 2))
+    return power - sounding.error_variances[device]
 
 
 def measured_mean_gain(sounding: Sounding) -> float:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from devices.messages import Trained
 from radio.schemes import inversion
 from radio.truncation import optimal_threshold
 from radio.uplink import Plan, Sounding
 from server.config import LinkSettings
+from server.planning import sounded_power
 
 
 def round_threshold(
@@ -30,9 +29,7 @@ def round_threshold(
 
 def measured_mean_power(sounding: Sounding, devices: Sequence[int]) -> float:
     """Mean of |h|^2 over devices and subcarriers of a round, without the noise that is in it."""
-    powers = [
-        float(np.mean(np.abs(sounding.channels[d].gains) ** 2)) - sounding.error_variances[d] for d in devices
-    ]
+    powers = [sounded_power(sounding, device) for device in devices]
     return max(sum(powers) / len(powers), 1e-30)
 
 

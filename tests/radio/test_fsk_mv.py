@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from radio.channel_state import ChannelState
 from radio.schemes.fsk_mv import FskMv
 from radio.uplink import Plan, Reception
+from tests.radio.monte_carlo import complex_normal
 
 NUM_DRAWS = 20_000
 SCALE = 0.8
@@ -32,10 +33,6 @@ def plan_for(num_devices, dimension, **changes):
 
 def told(device, mean_power=1.0):
     return ChannelState(np.ones(1, complex), device=device, mean_power=mean_power)
-
-
-def complex_normal(rng, *shape):
-    return rng.normal(scale=math.sqrt(0.5), size=(*shape, 2)).view(complex)[..., 0]
 
 
 @settings(deadline=None)

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from radio.channel_state import ChannelState
 from radio.schemes.reed import Reed
 from radio.uplink import Plan, Reception
+from tests.radio.monte_carlo import complex_normal
 
 NUM_DRAWS = 5000
 SCALE = 0.8
@@ -30,10 +31,6 @@ def plan_for(scheme, num_devices, dimension, **changes):
         "scale": SCALE,
     }
     return Plan(**values | changes)
-
-
-def complex_normal(rng, *shape):
-    return rng.normal(scale=math.sqrt(0.5), size=(*shape, 2)).view(complex)[..., 0]
 
 
 def encode_all(scheme, updates, powers, plan):
