@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.proof_output import FIGURES, report_progress, save
 from calibration.ageing import predict_ageing
+from calibration.figure_style import add_legend, new_figure, style, tidy
 from radio.decibel import from_db, to_db
-from server.figure_style import add_legend, new_figure, style, tidy
 
 EXPERIMENT = Path(__file__).resolve().parent.parent / "experiments" / "scenarios.toml"
 AIRS = {"bench": 1.0, "free": 2.0, "indoor": 2.0}  # dB granted at 0 and 10 dB; twice that at 20 dB

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from benchmarks.bench_air import NUM_DEVICES, NUM_SAMPLES, RATE_HZ, bursts_of
 from benchmarks.proof_output import FIGURES, report_progress, save
 from benchmarks.turns import in_turns
-from server.figure_style import add_legend, new_figure, style, tidy
+from calibration.figure_style import add_legend, new_figure, style, tidy
 from sim_backend.chain import carry
 
 AIRS = ("identity", "bench", "free", "harsh")

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.proof_output import FIGURES, report_progress, save
 from calibration.acquisition import Detector, detect
+from calibration.figure_style import add_legend, new_figure, style, tidy
 from calibration.single_path import estimate_path
 from devices.messages import Sent, Sound
 from devices.on_air import OnAir
@@ -35,7 +36,6 @@ from radio.sounding import (
     sounding_bursts,
 )
 from radio.uplink import Slot, Sounding
-from server.figure_style import add_legend, new_figure, style, tidy
 from server.live import LiveSchedule, LiveUplink
 from sim_backend.stream_air import StreamAirConfig
 from sim_backend.virtual_bench import VirtualBench

@@ -11,10 +11,10 @@ from scipy.stats import ncf
 from benchmarks.proof_output import FIGURES, clopper_pearson, report_progress, save
 from calibration.acquisition import Detector, detect, explained_share
 from calibration.bounds import path_bounds
+from calibration.figure_style import new_figure, style, tidy
 from calibration.single_path import estimate_path
 from radio.ofdm import OfdmConfig
 from radio.preamble import preamble
-from server.figure_style import new_figure, style, tidy
 
 OFDM = OfdmConfig()
 MAX_CFO_HZ = 20e-6 * 2.45e9

@@ -14,11 +14,11 @@ from benchmarks.proof_output import FIGURES, report_progress, save
 from calibration.acquisition import Detector, detect
 from calibration.bounds import channel_bound, path_bounds
 from calibration.channel import estimate_channels
+from calibration.figure_style import make_logarithmic, new_figure, style, tidy
 from calibration.single_path import estimate_path
 from radio.ofdm import OfdmConfig
 from radio.preamble import preamble
 from radio.zadoff_chu import JointSounding, separate_joint, sounding_amplitudes
-from server.figure_style import make_logarithmic, new_figure, style, tidy
 
 OFDM = OfdmConfig()
 MAX_CFO_HZ = 20e-6 * 2.45e9

@@ -20,12 +20,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.proof_output import FIGURES, report_progress, save
+from calibration.figure_style import add_legend, new_figure, style, tidy
 from devices.memory import combine, remember
 from devices.messages import MemoryKind, Prepared
 from radio.channel_state import ChannelState
 from radio.schemes import inversion
 from radio.uplink import Normalise, Plan, Reception
-from server.figure_style import add_legend, new_figure, style, tidy
 from server.planning import common_scale
 
 FIRST_STEP = 0.5

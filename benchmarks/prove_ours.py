@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from benchmarks.proof_output import CONFIDENCE, FIGURES, save
-from server.figure_style import add_legend, new_figure, style, tidy
+from calibration.figure_style import add_legend, new_figure, style, tidy
 
 EXPERIMENT = Path(__file__).resolve().parent.parent / "experiments" / "ours.toml"
 ARMS = ("published", "ideal", "tenth", "quarter", "same")

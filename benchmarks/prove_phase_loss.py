@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.proof_output import FIGURES, report_progress, save
 from calibration.ageing import phase_variance
-from server.figure_style import add_legend, new_figure, style, tidy
+from calibration.figure_style import add_legend, new_figure, style, tidy
 
 EXPERIMENT = Path(__file__).resolve().parent.parent / "experiments" / "scenarios.toml"
 GAPS_S = (1e-3, 10e-3, 50e-3, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0)

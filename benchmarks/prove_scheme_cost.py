@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 from benchmarks.proof_output import FIGURES, report_progress, save
 from benchmarks.scheme_work import VARIANTS, work_of
 from benchmarks.turns import in_turns
-from server.figure_style import add_legend, make_logarithmic, make_logarithmic_across, new_figure, style, tidy
+from calibration.figure_style import (
+    add_legend,
+    make_logarithmic,
+    make_logarithmic_across,
+    new_figure,
+    style,
+    tidy,
+)
 
 CONV4 = 113_221
 DIMENSIONS = (10_000, 30_000, CONV4, 300_000, 1_000_000, 3_000_000, 10_000_000)

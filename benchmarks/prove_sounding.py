@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.proof_output import FIGURES, report_progress, save
+from calibration.figure_style import new_figure, style, tidy
 from radio.ofdm import OfdmConfig, demodulate, modulate
 from radio.zadoff_chu import JointSounding, separate_joint, sounding_amplitudes
-from server.figure_style import new_figure, style, tidy
 
 LAYOUTS = (  # num_devices, num_symbols, shift_samples, num_taps, fft_len
     (8, 4, 64, 32, 256), (8, 2, 64, 32, 256), (32, 8, 64, 32, 256), (32, 4, 32, 16, 256), (32, 5, 32, 24, 256),

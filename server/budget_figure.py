@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from calibration.figure_style import COLOURS, new_figure, tidy
 from radio.decibel import to_db
 from server.error_budget import AIR, PARTS
-from server.figure_style import COLOURS, new_figure, tidy
 from server.run_reader import ROUNDING_DB, ArmRun
 
 LABELS = {

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from calibration.figure_style import add_legend, make_logarithmic_across, new_figure, style, tidy
 from server.families import SNR, families
-from server.figure_style import add_legend, make_logarithmic_across, new_figure, style, tidy
 from server.run_reader import ArmRun
 
 COSTS = (("channel_uses", "channel uses so far"), ("transmit_energy", "transmit energy so far"))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from server.figure_style import HEIGHT_IN, Style, add_legend, make_logarithmic, new_figure, style, tidy
+from calibration.figure_style import HEIGHT_IN, Style, add_legend, make_logarithmic, new_figure, style, tidy
 from server.recorder import Record
 from server.run_reader import ROUNDING_DB, ArmRun
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from server.figure_style import add_legend, make_logarithmic, new_figure, style, tidy
+from calibration.figure_style import add_legend, make_logarithmic, new_figure, style, tidy
 from server.recorder import Record
 from server.run_reader import ArmRun
 

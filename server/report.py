@@ -7,10 +7,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from calibration.page import Html, details, element, figure, page, row, table
 from server.checkpoint import write_whole
 from server.families import leading
 from server.figure_list import PLOTS
-from server.page import Html, details, element, figure, page, row, table
 from server.recorder import Record
 from server.results import results_table, sentence, swatch
 from server.run_reader import ArmRun, read_run

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from server.figure_style import style
-from server.page import Html, element, row, table
+from calibration.figure_style import style
+from calibration.page import Html, element, row, table
 from server.recorder import Record
 from server.run_reader import ArmRun, differing_settings
 

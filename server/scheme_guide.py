@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from server.page import Html, element, row, table
+from calibration.page import Html, element, row, table
 from server.run_reader import ArmRun
 
 NEEDS, GOOD_FOR, COSTS = "needs", "good for", "costs"

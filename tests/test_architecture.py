@@ -18,7 +18,7 @@ MAY_IMPORT = {
 ROOTS = ("__main__", "composition", "compose_")  # what plugs everything in may know everything
 OUTSIDE = {  # libraries that a room may not touch at all
     "radio": {"torch", "msgspec", "gnuradio", "matplotlib", "typer", "rich"},
-    "calibration": {"torch", "msgspec", "gnuradio"},
+    "calibration": {"torch", "gnuradio"},
     "sim_backend": {"torch", "msgspec"},
     "server": {"torch"},
     "devices": {"gnuradio", "typer"},
