@@ -150,7 +150,7 @@ class Agent:
         left = remember(self.settings.memory, current.update, current.delta, sent)
         if not is_on_air(self.scheme):
             current.left, bits = left, pack_bits(self.scheme, current.update, plan)
-            return messages.Sent((), amplitudes, sent, left, np.packbits(bits), len(bits))
+            return messages.Sent((), amplitudes, sent, self._told(left), np.packbits(bits), len(bits))
         if self.settings.waveform is None:
             emitted = Burst(np.asarray(amplitudes), 0)
         else:
@@ -160,7 +160,11 @@ class Agent:
             emitted = modulate_frame(amplitudes, channel, plan.start_index, level, ofdm, place)
             check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
         current.left = left
-        return messages.Sent((emitted,), amplitudes, sent, left)
+        return messages.Sent((emitted,), amplitudes, sent, self._told(left))
+
+    def _told(self, left: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """What the server can tell by itself does not travel."""
+        return None if self.settings.memory == "long" else left
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:

@@ -12,6 +12,7 @@ from devices.proxy import Handler
 from devices.wire.envelope import NO_ROUND, Answer, Ask, seal
 from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, WireError, pack, unpack
+from devices.wire.thinning import thin
 
 _log = logging.getLogger(__name__)
 Frames = list[Buffer]
@@ -80,7 +81,7 @@ class Desk:
                 reply = self._reply(ask, arrays)
                 if isinstance(reply, Failed):
                     _log.warning("%s", reply.reason, extra=event("device failed"))
-            parcel, frames = pack(reply)
+            parcel, frames = pack(thin(reply))
             answer = seal(Answer(ask.run, ask.device, ask.number, ask.round, parcel), frames)
             with self._lock:
                 if ask.number == line.number:

@@ -146,8 +146,9 @@ class Transmit:
 @dataclass(frozen=True, eq=False)
 class Sent:
     """What was put on the air (bursts, or amplitudes at index 0 where no waveform is involved, or nothing where the
-    device has a radio), and for judging the round: amplitudes, and what they stand for. left: the memory after the
-    round if that is delivered. bits: packed eight to a byte, of a scheme that is not on the air."""
+    device has a radio), and for judging the round: amplitudes, and what they stand for. places: rising, of the entries
+    of `sent`, the others 0; None where it is whole. left: the memory after the round if that is delivered, None for the
+    update without what was sent. bits: packed eight to a byte, of a scheme that is not on the air."""
 
     emitted: tuple[Burst, ...]
     amplitudes: NDArray[np.complexfloating] | None = None
@@ -155,6 +156,7 @@ class Sent:
     left: NDArray[np.float32] | None = None
     bits: NDArray[np.uint8] | None = None
     num_bits: int = 0
+    places: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)

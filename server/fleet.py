@@ -34,6 +34,7 @@ from devices.wire.envelope import (
 )
 from devices.wire.json_log import about, event
 from devices.wire.packing import Buffer, Parcel, WireError, pack, unpack
+from devices.wire.thinning import whole
 from server.board import FleetNow, fleet_now
 from server.door import Door, Letter
 from server.ledger import Ledger
@@ -333,7 +334,10 @@ class Fleet:
             reply = unpack(parcel, arrays)
         except WireError as error:
             return messages.Done(), str(error)
-        return reply, fault_of(request, reply)  # type: ignore[return-value, arg-type]
+        fault = fault_of(request, reply)  # type: ignore[arg-type]
+        if fault is None and isinstance(request, messages.Transmit):
+            reply = whole(reply, request.plan.dimension)  # type: ignore[arg-type]
+        return reply, fault  # type: ignore[return-value]
 
     def _judge(self, call: _Call, parcel: Parcel, arrays: Sequence[Buffer]) -> None:
         reply, fault = self._opened(call.request, parcel, arrays)

@@ -59,9 +59,13 @@ class Ledger:
                 outcome = update if kept is None else kept
                 assert outcome is not None  # or it had not been accepted
                 self._pending[device] = _Pending(request.round, outcome.astype(np.float32))
-            case messages.Transmit(plan), messages.Sent(left=left) if left is not None:
+            case messages.Transmit(plan), messages.Sent(sent=sent, left=left):
                 pending = self._pending.get(device)
                 if pending is not None and pending.round == plan.round:
+                    if (
+                        left is None and sent is not None
+                    ):  # the update is kept, so the device leaves the same bits
+                        left = (pending.kept - sent).astype(np.float32)
                     pending.left = left
             case messages.Save(), messages.Memory(values):
                 self.memories[device] = values

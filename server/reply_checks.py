@@ -68,10 +68,13 @@ def _faults(request: Request, reply: Reply) -> Iterator[str | None]:
             for burst in reply.emitted:
                 yield _array("a burst", burst.samples)
             yield _array("its amplitudes", reply.amplitudes, plan.num_elements)
-            yield _array("what it sent", reply.sent, plan.dimension)
+            yield _places(reply, plan.dimension)
+            yield _array(
+                "what it sent", reply.sent, plan.dimension if reply.places is None else len(reply.places)
+            )
             yield _array("what it leaves", reply.left, plan.dimension)
-            if reply.left is None:
-                yield "does not say what it leaves"
+            if reply.left is None and reply.sent is None:
+                yield "says neither what it sent nor what it leaves"
             num_packed = 8 * len(reply.bits) if reply.bits is not None else 0
             if not 0 <= reply.num_bits <= num_packed:
                 yield f"says {reply.num_bits} bits where {num_packed} came"
@@ -88,6 +91,15 @@ def _faults(request: Request, reply: Reply) -> Iterator[str | None]:
                 yield "gives an accuracy outside 0 to 1"
         case _, messages.Initial(values) | messages.Memory(values):
             yield _array("its parameters", values)
+
+
+def _places(reply: messages.Sent, dimension: int) -> str | None:
+    places = reply.places
+    if places is None or len(places) == 0:
+        return None
+    if places.ndim != 1 or (np.diff(places) <= 0).any() or not 0 <= places[0] <= places[-1] < dimension:
+        return f"what it sent lies at places that do not rise within {dimension}"
+    return None
 
 
 def _number(name: str, value: float) -> str | None:

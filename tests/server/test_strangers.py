@@ -26,6 +26,7 @@ BITS = Plan(round=4, seed=1, devices=(0,), dimension=DIMENSION, num_elements=0, 
 NOTHING = np.zeros(0, np.complex64)
 GOOD = messages.Trained(1.0, THETA)
 NAN = np.full(DIMENSION, np.nan, np.float32)
+PLACES = np.arange(400, dtype=np.int32)
 ELEMENTS = np.zeros(10, np.complex64)
 
 
@@ -71,7 +72,12 @@ def sent(**changes):
          "says -1 bits where 16 came"),
         (messages.Transmit(PLAN), sent(amplitudes=ELEMENTS[1:]), "its amplitudes has shape (9,), (10,) is due"),
         (messages.Transmit(PLAN), sent(emitted=(Burst(ELEMENTS * np.nan, 0),)), "a burst holds what is no number"),
-        (messages.Transmit(PLAN), sent(left=None), "does not say what it leaves"),
+        (messages.Transmit(PLAN), sent(sent=None, left=None), "says neither what it sent nor what it leaves"),
+        (messages.Transmit(PLAN), sent(places=PLACES[:-1]), "what it sent has shape (400,), (399,) is due"),
+        (messages.Transmit(PLAN), sent(places=PLACES[::-1]), "places that do not rise within 400"),
+        (messages.Transmit(PLAN), sent(places=PLACES + 1), "places that do not rise within 400"),
+        (messages.Transmit(PLAN), sent(places=PLACES - 1), "places that do not rise within 400"),
+        (messages.Transmit(PLAN), sent(places=PLACES.reshape(20, 20)), "places that do not rise within 400"),
         (messages.Transmit(PLAN), sent(sent=NAN), "what it sent holds what is no number"),
         (messages.Probe(THETA, 0.1, 1), messages.Probed(THETA[1:], 0.0), "its gradient has shape (399,)"),
         (messages.Evaluate(THETA, (1, 2), 0.1), messages.Scores((1.0,), (1.0,), (1.0,), (1.0,)), "2 are due"),
