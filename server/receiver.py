@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.acquisition import Detector, detect
 from calibration.delay import estimate_mean_delay
 from calibration.ladder import climb_frequency
 from calibration.phase import common_turns, estimate_phases, remove_turns
-from calibration.single_path import PathEstimate, estimate_path
+from calibration.search import Searcher
+from calibration.single_path import PathEstimate
 from calibration.timing import estimate_timing
 from calibration.tracking import Track
 from radio.air_config import MAX_START_OFFSET_SAMPLES
@@ -28,10 +27,7 @@ from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
 from server.clocks import Clocks
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
-MARGIN = 32  # samples on either side of a preamble that its estimate needs
 TURN_FALSE_ALARM = 1e-7  # per sample
-SEARCH_FALSE_ALARM = 1e-10  # per sample: a search goes over millions
-CHUNK_LEN = 1 << 15  # samples searched at once
 DEADLINE_S = 30.0
 """Of wall time for samples to come, on top of the time that they take. Real ones come within a second; a simulated air
 between many radios takes several seconds of computing for one of its own on a busy machine."""
@@ -65,7 +61,7 @@ class RadioUplink:
         self._receiver, self._transmitters, self._schedule = receiver, transmitters, schedule
         self._rewind = rewind
         self._ofdm, self._center_hz = schedule.ofdm, center_hz
-        self._max_cfo_hz = 1e-6 * schedule.crystal_ppm * center_hz
+        self._searcher = Searcher(ofdm=self._ofdm, max_cfo_hz=1e-6 * schedule.crystal_ppm * center_hz)
         self._level = element_level(backoff_db, self._ofdm)
         self._offset = 0  # receiver's index minus the nominal one, from the last sounding
         self._noise_variance = 0.0  # of a resource element, from the last sounding
@@ -223,7 +219,7 @@ class RadioUplink:
         device = slot.devices[turn]
         turn_index = slot.start_index + turn * slot.turn_len
         heard = self._receive(turn_index, slot.turn_len)
-        path = self._locate(heard, device, TURN_FALSE_ALARM)
+        path = self._searcher.locate(heard, device_identity(device), TURN_FALSE_ALARM)
         if path is None:
             return None
         before = slot.correction(device)
@@ -241,33 +237,7 @@ class RadioUplink:
 
     def _search(self, begin: int, length: int, devices: tuple[int, ...]) -> PathEstimate | None:
         """The first preamble of any of these devices that begins within `length` samples; its delay is an index."""
-        reach = preamble_len(self._ofdm) + 2 * MARGIN
-        for first in range(begin, begin + length, CHUNK_LEN):
-            heard = self._receive(first, CHUNK_LEN + reach)
-            for device in devices:
-                path = self._locate(heard, device, SEARCH_FALSE_ALARM)
-                if (
-                    path is not None and path.delay_samples < CHUNK_LEN + MARGIN
-                ):  # else whole in the next chunk
-                    return replace(path, delay_samples=first + path.delay_samples)
-        return None
-
-    def _locate(self, heard: Samples, device: int, false_alarm: float) -> PathEstimate | None:
-        """Where in `heard` a device's preamble begins, and on which carrier; None if it is not in there."""
-        rate_hz, reference = self._ofdm.sample_rate_hz, preamble(self._ofdm, device_identity(device))
-        detector = Detector(
-            reference=reference,
-            sample_rate_hz=rate_hz,
-            max_cfo_hz=self._max_cfo_hz,
-            false_alarm=false_alarm,
-        )
-        found = detect(heard, detector)
-        if not found.detected:
-            return None
-        first = max(found.start_index - MARGIN, 0)
-        window = heard[first : found.start_index + len(reference) + MARGIN]
-        path = estimate_path(window, reference, rate_hz, float(found.start_index - first), found.cfo_hz)
-        return replace(path, delay_samples=first + path.delay_samples)
+        return self._searcher.search(self._receive, begin, length, [device_identity(d) for d in devices])
 
     def close(self) -> None:
         """Close every radio, the receiver last."""
