@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
@@ -104,7 +104,7 @@ def draw(records: list[dict[str, Any]]) -> Figure:
     panels = figure.subplots(3, 1, sharex=True)
     for index, ((parameters, mode), several) in enumerate(series(records).items()):
         look = style(index)
-        label = f"{parameters // 1000} thousand, {mode}"
+        label = f"d = {parameters / 1000:.0f}k, {mode}"
         devices = [record["devices"] for record in several]
         marks = {"color": look.colour, "markersize": 5}
         cpu_ms = [1e3 * record["server_cpu_s"] for record in several]
@@ -138,7 +138,9 @@ def _label(axes: Axes) -> None:
     axes.xaxis.set_major_locator(FixedLocator(DEVICES))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     tidy(axes)
 
 

@@ -11,6 +11,7 @@ WIDTH_IN, HEIGHT_IN = 5.0, 3.5  # as wide as a phone's page at 72 dots an inch, 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")  # Okabe and Ito, 2008
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
+LONG_LABEL = 20  # characters, of which three do not fit beside each other
 
 
 class Style(NamedTuple):
@@ -65,7 +66,8 @@ def add_legend(figure: Figure, *panels: Axes) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    num_columns = 3 if all(len(label) <= LONG_LABEL for label in entries) else 2
     figure.legend(
         list(entries.values()), list(entries), loc="outside upper left",
-        ncols=min(3, len(entries)), frameon=False, fontsize=9,
+        ncols=min(num_columns, len(entries)), frameon=False, fontsize=9,
     )  # fmt: skip
