@@ -11,7 +11,8 @@ from radio.interface import RadioConfig, Samples
 class SentBurst:
     """A burst of a device as it was meant to arrive, by what was known of its clock.
 
-    start: sample of the capture at which its first sample arrives, to a fraction. label: its waveform by name.
+    start: sample of the capture at which its first sample arrives, to a fraction. departure: index of the device's own
+    clock at which it leaves. label: its waveform by name.
     tx_gain_db: of the transmitter while it left. level: amplitude, in full scales, of a resource element of power 1,
     or of the waveform's unit.
     """
@@ -20,6 +21,7 @@ class SentBurst:
     start: float
     num_samples: int
     label: str
+    departure: int = 0
     tx_gain_db: float = 0.0
     level: float = 1.0
 

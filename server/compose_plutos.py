@@ -45,13 +45,27 @@ def open_plutos(
     bench: "VirtualBench | None",
 ) -> Link:
     """uris: the receiver's, then those of devices in this process; bench: whose radios they are, if virtual."""
+    receiver, transmitters = open_radios(experiment, opened, uris, bench is not None)
+    uplink = _uplink_over(experiment, schedule, receiver, bench)
+    statuses = [
+        {"uri": uri, **dataclasses.asdict(each.status())}
+        for uri, each in zip(uris, (receiver, *transmitters.values()), strict=True)
+    ]
+    truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
+    return Link(uplink, truth, None, statuses, transmitters)
+
+
+def open_radios(
+    experiment: Experiment, opened: ExitStack, uris: Sequence[str], is_virtual: bool
+) -> tuple["PlutoRadio", dict[int, "PlutoRadio"]]:
+    """The receiver, and the transmitters by device; closed with `opened`. uris: the receiver's first."""
     from radio.pluto import open_pluto
 
     radio, limits = experiment.radio, experiment.safety
     receiver_uri, *device_uris = uris
     setup = radio_setup(experiment)
     config, shape = setup.config, setup.shape
-    if bench is not None:  # nobody else waits for that air's time
+    if is_virtual:  # nobody else waits for that air's time
         shape = dataclasses.replace(shape, idle_pace=IDLE_PACE)
     silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
 
@@ -70,13 +84,7 @@ def open_plutos(
 
     receiver = plug(receiver_uri, silent, transmits=False)
     transmitters = {device: plug(uri, config, transmits=True) for device, uri in enumerate(device_uris)}
-    uplink = _uplink_over(experiment, schedule, receiver, shape, bench)
-    statuses = [
-        {"uri": uri, **dataclasses.asdict(each.status())}
-        for uri, each in zip(uris, (receiver, *transmitters.values()), strict=True)
-    ]
-    truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
-    return Link(uplink, truth, None, statuses, transmitters)
+    return receiver, transmitters
 
 
 def radio_setup(experiment: Experiment) -> RadioSetup:
@@ -96,10 +104,10 @@ def _uplink_over(
     experiment: Experiment,
     schedule: Schedule,
     receiver: Radio,
-    shape: StreamShape,
     bench: "VirtualBench | None",
 ) -> Uplink:
     """By how the devices' radios come to a common time."""
+    shape = radio_setup(experiment).shape
     radio, backoff_db = experiment.radio, experiment.link.backoff_db
     common = {field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)}
     if radio.trigger == "external":

@@ -1,6 +1,7 @@
 """Composition root of uplinks over an air in this process."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
@@ -13,6 +14,10 @@ from server.config import Experiment
 from server.link_noise import element_noise_variance
 from server.receiver import RadioUplink
 
+if TYPE_CHECKING:
+    from sim_backend.air import Air
+    from sim_backend.radio import SimRadio
+
 
 def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
     """The uplink of an experiment over the air in this process."""
@@ -20,9 +25,7 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     from sim_backend.channel import BlockChannel
     from sim_backend.dissection import AirTruth
     from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
-    from sim_backend.front_end import FrontEnd, draw_front_end
     from sim_backend.medium import BlockMedium, Medium, PathMedium
-    from sim_backend.radio import SimRadio
     from sim_backend.symbol import SymbolUplink
 
     link, radio, ofdm, seed = experiment.link, experiment.radio, schedule.ofdm, experiment.run.seed
@@ -44,14 +47,29 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     if link.backend != "waveform":
         uplink = SymbolUplink(elements, schedule, num_elements, noise_variance, seed)
         return Link(uplink, ElementTruth(elements), mean_gain, [], {})
-    level = element_level(link.backoff_db, ofdm)
     shared_air = Air(medium, memory_s=1.0)
-    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=radio.center_hz)
+    receiver, transmitters = simulated_radios(experiment, shared_air)
+    level = element_level(link.backoff_db, ofdm)
+    radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
+    uplink_over_radios = RadioUplink(
+        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
+    )
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
+
+
+def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRadio", dict[int, "SimRadio"]]:
+    """The receiver, and the transmitters by device, on one air."""
+    from sim_backend.front_end import FrontEnd, draw_front_end
+    from sim_backend.radio import SimRadio
+
+    link, ofdm, seed = experiment.link, experiment.ofdm(), experiment.run.seed
+    air, impairments = experiment.air, experiment.air.impairments()
+    level = element_level(link.backoff_db, ofdm)
+    config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=experiment.radio.center_hz)
     most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
     device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
-    front_end = draw_front_end(
-        impairments, seed, -1, ofdm.sample_rate_hz, noise_variance * level**2, device_power
-    )
+    noise_variance = element_noise_variance(experiment) * level**2
+    front_end = draw_front_end(impairments, seed, -1, ofdm.sample_rate_hz, noise_variance, device_power)
     receiver = SimRadio(
         shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
     )
@@ -59,8 +77,4 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
         device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
         for device in range(experiment.fleet.devices)
     }
-    radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    uplink_over_radios = RadioUplink(
-        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
-    )
-    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
+    return receiver, transmitters

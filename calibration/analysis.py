@@ -1,0 +1,130 @@
+"""From captures to a profile: pure functions, the same on live captures and on recorded ones."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.burst import BurstEstimate, estimate_burst
+from calibration.delay import remove_delay
+from calibration.power import NoiseEstimate, estimate_noise
+from calibration.search import MARGIN, Searcher
+from calibration.waveforms import PROBE_SYMBOLS
+from radio.capture import Capture, SentBurst
+from radio.correction import Correction
+from radio.interface import RadioError
+from radio.ofdm import OfdmConfig, demodulate
+from radio.pilot_layout import num_channel_taps
+from radio.preamble import device_identity, preamble_len
+from radio.sounding import SoundingSlot, separate
+from radio.zadoff_chu import sounding_amplitudes
+
+PRESENT_FALSE_ALARM = 1e-6  # per sample; where a burst has to be, a few hundred are looked at
+Complex = NDArray[np.complex128]
+
+
+class Silence(NamedTuple):
+    """What is on the air while nobody here sends. refusal: why nothing may be sent, empty if it may."""
+
+    noise: NoiseEstimate
+    refusal: str
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Periodic joint soundings. gains: (num_blocks, num_devices, num_active) as corrected at the devices; instants_s:
+    (num_blocks,) middles; error_variances: (num_devices,) of a gain. phasors: (num_blocks, num_symbols, num_devices)
+    what each symbol's channel is of its block's, about 1."""
+
+    devices: tuple[int, ...]
+    corrections: Mapping[int, Correction]
+    gains: Complex
+    instants_s: NDArray[np.float64]
+    error_variances: NDArray[np.float64]
+    noise_variance: float
+    phasors: Complex
+
+
+def ofdm_of(capture: Capture) -> OfdmConfig:
+    """Of the waveforms that a capture was made for."""
+    return OfdmConfig(**capture.facts["ofdm"])
+
+
+def silence_report(capture: Capture) -> Silence:
+    """Noise, and whether anybody else sends."""
+    return Silence(estimate_noise(capture.samples), "")
+
+
+def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate]]:
+    """Of every probe in a capture. Raises RadioError for one that is not there."""
+    ofdm = ofdm_of(capture)
+    searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
+    lead = ofdm.prefix_len // 4
+    for sent in capture.sent:
+        first = max(math.floor(sent.start) - 2 * lead - MARGIN, 0)
+        window = capture.samples[first : math.ceil(sent.start) + sent.num_samples + 4 * lead]
+        head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
+        path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)
+        if path is None:
+            raise RadioError(
+                f"device {sent.device} was heard when it was met and not when it sent its probe; "
+                "its clock has slipped, or its transmitter has stopped"
+            )
+        found = estimate_burst(
+            window,
+            sent.device,
+            PROBE_SYMBOLS,
+            ofdm,
+            start=path.delay_samples,
+            cfo_hz=path.cfo_hz,
+            level=sent.level,
+            num_taps=num_channel_taps(ofdm),
+            lead=lead,
+        )
+        yield sent, replace(found, start=found.start + first, middle=found.middle + first)
+
+
+def together_estimates(capture: Capture) -> Together:
+    """Of periodic joint soundings."""
+    ofdm, facts = ofdm_of(capture), capture.facts
+    devices = tuple(facts["devices"])
+    slot = SoundingSlot(
+        round=0,
+        devices=devices,
+        start_index=facts["slot_start"],
+        num_symbols=facts["num_symbols"],
+        block_gaps=tuple(facts["block_gaps"]),
+    )
+    lead, level = ofdm.prefix_len // 4, np.float32(facts["level"])
+    num_blocks, block_len = len(slot.block_gaps), slot.block_len(ofdm)
+    pilots = np.stack([sounding_amplitudes(slot.layout(ofdm), place) for place in range(len(devices))])
+    gains = np.empty((num_blocks, len(devices), ofdm.num_active), dtype=np.complex128)
+    phasors = np.empty((num_blocks, slot.num_symbols, len(devices)), dtype=np.complex128)
+    errors, noise = np.zeros(len(devices)), 0.0
+    starts = [slot.block_index(block, ofdm) - lead for block in range(num_blocks)]
+    for block, start in enumerate(starts):
+        samples = capture.samples[start : start + block_len] / level
+        found = separate(samples, slot, ofdm)
+        gains[block] = found.gains
+        errors += found.error_variances.mean(axis=1) / num_blocks
+        noise += found.noise_variance / num_blocks
+        phasors[block] = _phasors(demodulate(samples, ofdm), found.gains, pilots)
+    middles = (np.array(starts) + lead + block_len / 2.0) / ofdm.sample_rate_hz
+    corrections = {int(device): Correction(**each) for device, each in facts["corrections"].items()}
+    return Together(devices, corrections, gains, middles, errors, noise, phasors)
+
+
+def _phasors(rows: NDArray[np.complex64], gains: Complex, pilots: NDArray[np.complex64]) -> Complex:
+    """(num_symbols, num_devices) by least squares: which multiple of each device's channel a symbol holds."""
+    parts = gains[None] * pilots.transpose(1, 0, 2)  # (num_symbols, num_devices, num_active)
+    crossed = np.einsum("sik,sjk->sij", parts.conj(), parts)
+    seen = np.einsum("sik,sk->si", parts.conj(), rows.astype(np.complex128))
+    return np.asarray(np.linalg.solve(crossed, seen[..., None])[..., 0])
+
+
+def common_phase_rad(response: Complex, delay_samples: float, ofdm: OfdmConfig) -> float:
+    """Of a channel at its carrier, its mean delay taken away."""
+    return float(np.angle(np.sum(remove_delay(response, delay_samples, ofdm))))

@@ -1,0 +1,233 @@
+"""Radios that are measured: transmitters are met one by one, then sent through at instants of the receiver's clock.
+
+Nothing ties the indices of two radios to each other before they have met: a device sends its preamble as soon as it
+can, and where that is heard is where its clock stands, until an epoch of either radio ends.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calibration.frequency import remove_cfo
+from calibration.search import Searcher
+from calibration.single_path import PathEstimate
+from radio.capture import Capture, SentBurst
+from radio.correction import Correction
+from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
+from radio.ofdm import OfdmConfig
+from radio.preamble import device_identity, preamble
+from radio.rebased import RebasedRadio
+
+CHUNK_LEN = 1 << 18  # samples taken at once: a driver's ring holds a second
+DEADLINE_S = 30.0  # of wall time for samples to come, on top of the time that they take
+TRIES = 3  # a clock goes on while a burst is on the way to its radio
+MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
+
+
+class NotHeard(RadioError):
+    """A device that was asked to send was not heard."""
+
+
+@dataclass(frozen=True, eq=False)
+class Emission:
+    """A burst of a device on its own clock, and what it is. level: as `SentBurst` has it."""
+
+    device: int
+    burst: Burst
+    label: str
+    level: float
+
+
+class Bench:
+    """receiver: hears all. transmitters: by device. level: amplitude of a resource element of power 1.
+
+    on_capture: told of everything that is received for a purpose. Raises RadioError what radios raise.
+    """
+
+    def __init__(
+        self,
+        receiver: Radio,
+        transmitters: Mapping[int, Radio],
+        searcher: Searcher,
+        level: float,
+        meeting_s: float,
+        on_capture: Callable[[Capture], None] = lambda capture: None,
+    ) -> None:
+        self._receiver = RebasedRadio(receiver)
+        self._transmitters = {device: RebasedRadio(radio) for device, radio in transmitters.items()}
+        self._searcher, self.level, self._meeting_s = searcher, level, meeting_s
+        self._center_hz = receiver.config.center_hz
+        self._offset_hz = 0.0
+        self._on_capture = on_capture
+        self.clocks: dict[int, Correction] = {}
+        self._receiver.restart()
+
+    @property
+    def ofdm(self) -> OfdmConfig:
+        """Numerology of everything that is sent."""
+        return self._searcher.ofdm
+
+    @property
+    def max_cfo_hz(self) -> float:
+        """How far a transmitter's carrier may lie from the receiver's."""
+        return self._searcher.max_cfo_hz
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """In order."""
+        return tuple(sorted(self._transmitters))
+
+    @property
+    def offset_hz(self) -> float:
+        """By how much the receiver is tuned above the transmitters."""
+        return self._offset_hz
+
+    def config(self, device: int | None = None) -> RadioConfig:
+        """Settings of a device's radio, or the receiver's."""
+        return (self._receiver if device is None else self._transmitters[device]).config
+
+    def status(self, device: int | None = None) -> RadioStatus:
+        """Health of a device's radio, or the receiver's."""
+        return (self._receiver if device is None else self._transmitters[device]).status()
+
+    def tune(self, offset_hz: float) -> None:
+        """Move the receiver away from the transmitters' carrier; everybody has to be met anew."""
+        self._receiver.configure(center_hz=self._center_hz + offset_hz)
+        self._offset_hz = self._receiver.config.center_hz - self._center_hz
+        self._receiver.restart()
+        self.clocks.clear()
+
+    def set_gain(self, device: int, tx_gain_db: float) -> float:
+        """Of a transmitter; what it holds then. SafetyError."""
+        return self._transmitters[device].configure(tx_gain_db=tx_gain_db).tx_gain_db
+
+    def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
+        """What is on the air while nobody here sends."""
+        at = self._receiver.now()
+        return self._captured(step, at, num_samples, (), facts or {})
+
+    def meet(self, device: int) -> PathEstimate:
+        """Tie a device's clock to the receiver's; its `delay_samples` is the receiver's index of the device's 0.
+
+        NotHeard if its preamble does not come in time.
+        """
+        radio, begin = self._transmitters[device], self._receiver.now()
+        samples = np.float32(self.level) * preamble(self.ofdm, device_identity(device))
+        for last in (*[False] * (TRIES - 1), True):
+            radio.restart()
+            try:
+                radio.transmit(samples, 0)
+                break
+            except LateError:
+                if last:
+                    raise
+        length = round(self._meeting_s * self.ofdm.sample_rate_hz)
+        path = self._searcher.search(self._receive_centred, begin, length, [device_identity(device)])
+        if path is None:
+            raise NotHeard(
+                f"device {device} was not heard within {self._meeting_s:g} s of being asked to send; check its cable "
+                "or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
+            )
+        self.clocks[device] = Correction(
+            delay_samples=path.delay_samples, cfo_hz=path.cfo_hz, drift=-path.cfo_hz / self._center_hz
+        )
+        return path
+
+    def play(
+        self,
+        step: str,
+        make: Callable[[int], Iterable[Emission]],
+        num_samples: int,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Capture:
+        """Send, and receive what comes of it.
+
+        make: from the receiver's index of the capture's first sample to what is sent. All devices that it names have
+        been met.
+        """
+        for last in (*[False] * (TRIES - 1), True):
+            base = self._earliest()
+            try:
+                emissions = list(make(base))
+                for emission in emissions:
+                    self._transmitters[emission.device].transmit(*emission.burst)
+                break
+            except LateError:
+                if last:
+                    raise
+                self._receive(base + num_samples, CHUNK_LEN)  # until what did leave has passed
+        sent = tuple(self._sent(emission, base) for emission in emissions)
+        return self._captured(step, base, num_samples, sent, facts or {})
+
+    def emission(self, device: int, arrival: int, samples: Samples, label: str, level: float) -> Emission:
+        """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""
+        return Emission(device, Burst(samples, self.clocks[device].departure(arrival)), label, level)
+
+    def learn(self, sent: SentBurst, late_samples: float, cfo_hz: float) -> None:
+        """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier."""
+        clock = self.clocks[sent.device]
+        behind = clock.delay_samples + clock.drift * (sent.departure - clock.reference_index)
+        self.clocks[sent.device] = Correction(
+            delay_samples=behind + late_samples,
+            cfo_hz=cfo_hz,
+            drift=-cfo_hz / self._center_hz,
+            reference_index=sent.departure,
+        )
+
+    def close(self) -> None:
+        """Every radio, the receiver last."""
+        for radio in (*self._transmitters.values(), self._receiver):
+            radio.close()
+
+    def _earliest(self) -> int:
+        arrivals = [
+            clock.delay_samples + self._transmitters[device].now() * (1.0 + clock.drift)
+            for device, clock in self.clocks.items()
+        ]
+        margin = MARGIN_S * self.ofdm.sample_rate_hz
+        return math.ceil(max([float(self._receiver.now()), *arrivals]) + margin)
+
+    def _sent(self, emission: Emission, base: int) -> SentBurst:
+        clock, departure = self.clocks[emission.device], emission.burst.start_index
+        arrival = departure + clock.delay_samples + clock.drift * (departure - clock.reference_index)
+        return SentBurst(
+            device=emission.device,
+            start=arrival - base,
+            num_samples=len(emission.burst.samples),
+            label=emission.label,
+            departure=departure,
+            tx_gain_db=self.config(emission.device).tx_gain_db,
+            level=emission.level,
+        )
+
+    def _captured(
+        self, step: str, at: int, num_samples: int, sent: Sequence[SentBurst], facts: Mapping[str, Any]
+    ) -> Capture:
+        samples = np.empty(num_samples, dtype=np.complex64)
+        for first in range(0, num_samples, CHUNK_LEN):
+            count = min(CHUNK_LEN, num_samples - first)
+            samples[first : first + count] = self._receive(at + first, count)
+        capture = Capture(
+            step=step,
+            samples=samples,
+            start_index=at + self._receiver.origin,
+            receiver=self._receiver.config,
+            sent=tuple(sent),
+            facts={**facts, "offset_hz": self._offset_hz},
+        )
+        self._on_capture(capture)
+        return capture
+
+    def _receive(self, at: int, num_samples: int) -> Samples:
+        ahead_s = max(0, at + num_samples - self._receiver.now()) / self.ofdm.sample_rate_hz
+        return self._receiver.receive(at, num_samples, ahead_s + DEADLINE_S)
+
+    def _receive_centred(self, at: int, num_samples: int) -> Samples:
+        """As if the receiver were tuned to the transmitters' carrier."""
+        samples = self._receive(at, num_samples)
+        if self._offset_hz == 0.0:
+            return samples
+        return remove_cfo(samples, -self._offset_hz, self.ofdm.sample_rate_hz, at)
