@@ -192,7 +192,7 @@ def _carrier_doubt(linear: Linear, point: Point, burst: KnownBurst) -> float:
     """Relative standard deviation, of one part, of the channel at the carrier."""
     weights = carrier_weights(burst.ofdm)
     variance = _noise(linear) * np.sum(np.abs(weights) ** 2 / energies(linear))
-    return math.sqrt(variance / 2.0) / abs(weights @ point.gains)
+    return math.sqrt(variance / 2.0) / abs(complex(weights @ point.gains))
 
 
 def _offset(point: Point, burst: KnownBurst) -> float:
