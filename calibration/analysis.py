@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from calibration.burst import BurstEstimate, estimate_burst
 from calibration.delay import remove_delay
+from calibration.frequency import remove_cfo
+from calibration.iq import FrontEndEstimate, estimate_front_ends
 from calibration.power import NoiseEstimate, estimate_noise
 from calibration.search import MARGIN, Searcher
-from calibration.waveforms import PROBE_SYMBOLS
+from calibration.waveforms import PROBE_SYMBOLS, probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
 from radio.interface import RadioError
@@ -63,9 +65,11 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
     ofdm = ofdm_of(capture)
     searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
     lead = ofdm.prefix_len // 4
+    offset_hz = float(capture.facts["offset_hz"])
     for sent in capture.sent:
         first = max(math.floor(sent.start) - 2 * lead - MARGIN, 0)
         window = capture.samples[first : math.ceil(sent.start) + sent.num_samples + 4 * lead]
+        window = remove_cfo(window, -offset_hz, ofdm.sample_rate_hz)
         head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
         path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)
         if path is None:
@@ -85,6 +89,16 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
             lead=lead,
         )
         yield sent, replace(found, start=found.start + first, middle=found.middle + first)
+
+
+def aside_estimates(capture: Capture) -> Iterator[tuple[int, FrontEndEstimate]]:
+    """(device, both front ends) of every probe in a capture for which the receiver was tuned aside."""
+    ofdm, offset_hz = ofdm_of(capture), float(capture.facts["offset_hz"])
+    for sent, burst in alone_estimates(capture):
+        first = burst.start + preamble_len(ofdm)
+        received = capture.samples[first : first + PROBE_SYMBOLS * ofdm.symbol_len]
+        symbols = np.float32(sent.level) * probe_symbols(PROBE_SYMBOLS, ofdm)
+        yield sent.device, estimate_front_ends(received, symbols, ofdm, burst.cfo_hz - offset_hz)
 
 
 def together_estimates(capture: Capture) -> Together:

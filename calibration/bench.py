@@ -5,6 +5,7 @@ can, and where that is heard is where its clock stands, until an epoch of either
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
+from radio.frame import element_level
 from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import device_identity, preamble
@@ -41,10 +43,22 @@ class Emission:
     level: float
 
 
-class Bench:
-    """receiver: hears all. transmitters: by device. level: amplitude of a resource element of power 1.
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """backoff_db: of the payload's rms below full scale. meeting_s: within which a device is heard that was asked to
+    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any."""
 
-    on_capture: told of everything that is received for a purpose. Raises RadioError what radios raise.
+    backoff_db: float
+    meeting_s: float
+    shared_clock: bool
+    uris: tuple[str, ...] = ()
+
+
+class Bench:
+    """receiver: hears all. transmitters: by device.
+
+    level: amplitude of a resource element of power 1. on_capture: told of everything that is received for a purpose.
+    Its methods raise what radios raise.
     """
 
     def __init__(
@@ -52,13 +66,13 @@ class Bench:
         receiver: Radio,
         transmitters: Mapping[int, Radio],
         searcher: Searcher,
-        level: float,
-        meeting_s: float,
+        terms: Terms,
         on_capture: Callable[[Capture], None] = lambda capture: None,
     ) -> None:
         self._receiver = RebasedRadio(receiver)
         self._transmitters = {device: RebasedRadio(radio) for device, radio in transmitters.items()}
-        self._searcher, self.level, self._meeting_s = searcher, level, meeting_s
+        self._searcher, self._terms = searcher, terms
+        self.level = element_level(terms.backoff_db, searcher.ofdm)
         self._center_hz = receiver.config.center_hz
         self._offset_hz = 0.0
         self._on_capture = on_capture
@@ -93,6 +107,27 @@ class Bench:
         """Health of a device's radio, or the receiver's."""
         return (self._receiver if device is None else self._transmitters[device]).status()
 
+    def description(self) -> dict[str, Any]:
+        """What is measured, and when, as JSON can hold it."""
+        uris = self._terms.uris or ("",) * (1 + len(self._transmitters))
+        described = [
+            {
+                "uri": uri,
+                "serial": status.serial,
+                "firmware": status.firmware,
+                "temperature_c": status.temperature_c,
+            }
+            for uri, status in zip(uris, map(self.status, (None, *self.devices)), strict=True)
+        ]
+        by_device = dict(zip(map(str, self.devices), described[1:], strict=True))
+        return {
+            "at_s": time.time(),
+            "center_hz": self._center_hz,
+            "backoff_db": self._terms.backoff_db,
+            "shared_clock": self._terms.shared_clock,
+            "hardware": {"receiver": described[0], "devices": by_device},
+        }
+
     def tune(self, offset_hz: float) -> None:
         """Move the receiver away from the transmitters' carrier; everybody has to be met anew."""
         self._receiver.configure(center_hz=self._center_hz + offset_hz)
@@ -124,12 +159,12 @@ class Bench:
             except LateError:
                 if last:
                     raise
-        length = round(self._meeting_s * self.ofdm.sample_rate_hz)
+        length = round(self._terms.meeting_s * self.ofdm.sample_rate_hz)
         path = self._searcher.search(self._receive_centred, begin, length, [device_identity(device)])
         if path is None:
             raise NotHeard(
-                f"device {device} was not heard within {self._meeting_s:g} s of being asked to send; check its cable "
-                "or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
+                f"device {device} was not heard within {self._terms.meeting_s:g} s of being asked to send; check its "
+                "cable or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
             )
         self.clocks[device] = Correction(
             delay_samples=path.delay_samples, cfo_hz=path.cfo_hz, drift=-path.cfo_hz / self._center_hz

@@ -31,15 +31,17 @@ Complex = NDArray[np.complex128]
 class BurstEstimate:
     """start: first sample of the window, which delays count from. middle: sample at which the response's phase holds.
 
-    response: (num_active,) gains in units of the level, error_variance: of each. delay_samples: mean over the channel's
-    paths. noise_variance: of a resource element, from what differs from symbol to symbol. quality in [0, 1]: share of
-    the burst's energy that is explained. The `_std` are predicted.
+    response: (num_active,) gains in units of the level; error_variance: of each, in a space of `rank` dimensions that
+    holds the response too. delay_samples: mean over the channel's paths. noise_variance: of a resource element, from
+    what differs from symbol to symbol. quality in [0, 1]: share of the burst's energy that is explained. The `_std` are
+    predicted.
     """
 
     start: int
     middle: float
     response: Complex
     error_variance: float
+    rank: int
     delay_samples: float
     delay_std_samples: float
     cfo_hz: float
@@ -105,6 +107,7 @@ def estimate_burst(
         middle=first + middle,
         response=fitted * np.exp(2j * np.pi * (cfo_hz / rate_hz) * middle),
         error_variance=error_variance,
+        rank=rank,
         delay_samples=float(estimate_mean_delay(fitted, ofdm)),
         delay_std_samples=delay_std,
         cfo_hz=cfo_hz,

@@ -18,6 +18,7 @@ from radio.interface import RadioError
 from radio.sounding import sounding_bursts
 
 SILENCE_S = 0.05
+ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
 
 
@@ -62,12 +63,16 @@ def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Captu
     align(bench, captures["alone"])
     tell("all devices together")
     captures["together"] = together(bench, extent.span_s)
+    if extent.front_ends:
+        tell("each device alone, the receiver tuned aside")
+        captures["aside"] = aside(bench)
     return captures, missing
 
 
 def listen(bench: Bench) -> Capture:
     """The band before anything is sent. Raises BandBusy, with the level seen."""
-    capture = bench.listen("silence", round(SILENCE_S * bench.ofdm.sample_rate_hz), numerology(bench))
+    facts = numerology(bench) | bench.description()
+    capture = bench.listen("silence", round(SILENCE_S * bench.ofdm.sample_rate_hz), facts)
     if refusal := silence_report(capture).refusal:
         raise BandBusy(refusal)
     return capture
@@ -84,6 +89,18 @@ def alone(bench: Bench, step: str) -> Capture:
             yield bench.emission(device, base + place * turn + guard, samples, "probe", bench.level)
 
     return bench.play(step, make, len(devices) * turn, numerology(bench))
+
+
+def aside(bench: Bench) -> Capture:
+    """As `alone`, with the receiver tuned so far aside that what its own mixer does lies elsewhere."""
+    ofdm, devices = bench.ofdm, sorted(bench.clocks)
+    bench.tune(round(ASIDE * ofdm.fft_len) * ofdm.sample_rate_hz / ofdm.fft_len)
+    try:
+        for device in devices:
+            bench.meet(device)
+        return alone(bench, "aside")
+    finally:
+        bench.tune(0.0)
 
 
 def align(bench: Bench, capture: Capture) -> None:

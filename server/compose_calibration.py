@@ -1,14 +1,13 @@
 """Composition root of `airmeta calibrate`: the radios of a configuration, real or not, to be measured."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from calibration.bench import Bench
+from calibration.bench import Bench, Terms
 from calibration.search import Searcher
 from radio.air_config import Fading
 from radio.capture import Capture
-from radio.frame import element_level
 from radio.interface import Radio
 from server.compose_plutos import open_radios, receiver_first, virtual_bench
 from server.compose_simulated import simulated_radios
@@ -24,6 +23,7 @@ def open_calibration(experiment: Experiment, on_capture: Callable[[Capture], Non
     ofdm, radio = experiment.ofdm(), experiment.radio
     with ExitStack() as opened:
         receiver: Radio
+        uris: Sequence[str] = ()
         transmitters: Mapping[int, Radio]
         if experiment.link.backend == "pluto":
             air = None if radio.uris else opened.enter_context(virtual_bench(experiment))
@@ -35,8 +35,12 @@ def open_calibration(experiment: Experiment, on_capture: Callable[[Capture], Non
             receiver,
             transmitters,
             Searcher(ofdm=ofdm, max_cfo_hz=1e-6 * radio.crystal_ppm * radio.center_hz),
-            element_level(experiment.link.backoff_db, ofdm),
-            radio.meeting_s,
+            Terms(
+                backoff_db=experiment.link.backoff_db,
+                meeting_s=radio.meeting_s,
+                shared_clock=radio.reference == "shared",
+                uris=tuple(uris),
+            ),
             on_capture,
         )
         opened.callback(bench.close)

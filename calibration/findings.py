@@ -1,0 +1,158 @@
+"""The captures of a calibration, taken together: a profile."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from calibration.analysis import (
+    Together,
+    alone_estimates,
+    aside_estimates,
+    common_phase_rad,
+    ofdm_of,
+    silence_report,
+    together_estimates,
+)
+from calibration.burst import BurstEstimate
+from calibration.iq import FrontEndEstimate
+from calibration.power import NoiseEstimate
+from calibration.profile import (
+    VALID_S,
+    ComplexEntry,
+    DeviceProfile,
+    Entry,
+    Numerology,
+    Profile,
+    ReceiverProfile,
+    ResponseEntry,
+    estimate,
+    number,
+)
+from radio.capture import Capture, SentBurst
+from radio.decibel import to_db
+from radio.ofdm import OfdmConfig
+
+DB_PER_SHARE = 10.0 / math.log(10.0)
+
+
+def find_out(captures: Mapping[str, Capture]) -> Profile:
+    """A pure function of the captures: recorded ones give the same profile to the last bit."""
+    silence = captures["silence"]
+    facts, ofdm = silence.facts, ofdm_of(silence)
+    at_s = float(facts["at_s"])
+    quiet = silence_report(silence)
+    found: dict[int, dict[str, Any]] = {}
+    sent_of: dict[int, SentBurst] = {}
+    if "alone" in captures:
+        probes = list(alone_estimates(captures["alone"]))
+        sent_of = {sent.device: sent for sent, _ in probes}
+        found = {sent.device: _of_probe(sent, burst, quiet.noise, ofdm, at_s) for sent, burst in probes}
+        _relative_delays(found, probes, ofdm, at_s)
+    if "together" in captures:
+        for device, values in _of_soundings(
+            together_estimates(captures["together"]), captures["together"], at_s
+        ).items():
+            found[device] |= values
+    receiver: dict[str, Any] = {}
+    if "aside" in captures:
+        ends = list(aside_estimates(captures["aside"]))
+        for device, end in ends:
+            found[device] |= {
+                "image": number(end.tx_image, math.sqrt(2.0) * end.tx_image_std, at_s, "hardware"),
+                "leakage": number(end.leakage, math.sqrt(2.0) * end.leakage_std, at_s, "hardware"),
+            }
+        receiver = _of_receiver([end for _, end in ends], at_s)
+    hardware = facts["hardware"]
+    return Profile(
+        made_at_s=at_s,
+        numerology=Numerology(
+            center_hz=facts["center_hz"],
+            sample_rate_hz=ofdm.sample_rate_hz,
+            fft_len=ofdm.fft_len,
+            prefix_len=ofdm.prefix_len,
+            num_active=ofdm.num_active,
+            backoff_db=facts["backoff_db"],
+        ),
+        shared_clock=facts["shared_clock"],
+        receiver=ReceiverProfile(
+            rx_gain_db=silence.receiver.rx_gain_db,
+            noise_dbfs=_decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
+            **hardware["receiver"],
+            **receiver,
+        ),
+        devices=tuple(
+            DeviceProfile(
+                device=device,
+                tx_gain_db=sent_of[device].tx_gain_db if device in sent_of else 0.0,
+                **hardware["devices"][str(device)],
+                **found.get(device, {}),
+            )
+            for device in sorted(map(int, hardware["devices"]))
+        ),
+    )
+
+
+def _of_probe(
+    sent: SentBurst, burst: BurstEstimate, noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
+) -> dict[str, Any]:
+    count = ofdm.num_active
+    power = float(np.mean(np.abs(burst.response) ** 2)) - burst.error_variance
+    power = max(power, burst.error_variance)
+    raw_variance = burst.error_variance * count / burst.rank
+    power_std = math.sqrt(2.0 * power * raw_variance / count)
+    snr, relative = (
+        power * sent.level**2 / noise.variance,
+        math.hypot(power_std / power, noise.std / noise.variance),
+    )
+    phase_std = math.sqrt(raw_variance / (2.0 * count * power))
+    return {
+        "gain_db": _decibels(power, power_std, at_s, "path"),
+        "snr_db": _decibels(snr, snr * relative, at_s, "path"),
+        "phase_rad": estimate(
+            common_phase_rad(burst.response, burst.delay_samples, ofdm), phase_std, at_s, "path"
+        ),
+        "cfo_hz": estimate(burst.cfo_hz, burst.cfo_std_hz, at_s, "clock"),
+        "response": ResponseEntry(
+            re=tuple(burst.response.real.tolist()),
+            im=tuple(burst.response.imag.tolist()),
+            std=math.sqrt(burst.error_variance),
+            at_s=at_s,
+            valid_s=VALID_S["path"],
+        ),
+    }
+
+
+def _relative_delays(
+    found: dict[int, dict[str, Any]],
+    probes: list[tuple[SentBurst, BurstEstimate]],
+    ofdm: OfdmConfig,
+    at_s: float,
+) -> None:
+    """Against the earliest, as far as the meeting left them: start-up decides the rest."""
+    del found, probes, ofdm, at_s
+
+
+def _of_soundings(together: Together, capture: Capture, at_s: float) -> dict[int, dict[str, Any]]:
+    return {device: {} for device in together.devices}
+
+
+def _of_receiver(ends: list[FrontEndEstimate], at_s: float) -> dict[str, Any]:
+    """One receiver, seen through every device: the mean, each weighted by what it knows."""
+    found: dict[str, ComplexEntry] = {}
+    for name, value, std in (
+        ("image", [end.rx_image for end in ends], [end.rx_image_std for end in ends]),
+        ("dc", [end.dc for end in ends], [end.dc_std for end in ends]),
+    ):
+        weights = 1.0 / np.maximum(np.array(std), 1e-12) ** 2
+        if not weights.sum() > 0.0:
+            continue
+        mean = complex(np.sum(weights * np.array(value)) / weights.sum())
+        found[name] = number(mean, math.sqrt(2.0 / weights.sum()), at_s, "hardware")
+    return found
+
+
+def _decibels(power: float, std: float, at_s: float, kind: str) -> Entry:
+    """Of a power that is known to a small share of itself."""
+    return estimate(to_db(power), DB_PER_SHARE * std / power, at_s, kind)
