@@ -1,0 +1,120 @@
+"""What a calibration's numbers mean, and what to do about them, in words that a person can act on."""
+
+import math
+
+from calibration.profile import ComplexEntry, DeviceProfile, Entry
+from radio.decibel import to_db
+
+WEAK_SNR_DB, POOR_SNR_DB = 15.0, 5.0
+STRONG_IMAGE_DB = -30.0
+STRONG_LEAKAGE_DB = -35.0  # relative to full scale, some 20 dB below a payload
+SHORT_COHERENCE_S = 10e-3
+LOUD_PHASE_NOISE_DEG = 3.0
+EARLY_COMPRESSION_DB = -6.0
+
+ROWS = {
+    "snr_db": ("SNR (dB)", "Power of a resource element of the payload over the noise on it."),
+    "gain_db": ("gain (dB)", "From the transmitter's samples to the receiver's, both in full scales."),
+    "phase_rad": ("phase (rad)", "Of the channel at the carrier while its probe lasted."),
+    "delay_s": ("delay (s)", "Of the paths' mean, against the earliest device; start-up is in it."),
+    "cfo_hz": ("carrier offset (Hz)", "The device's carrier as received, minus the receiver's."),
+    "sro_ppm": ("sample clock offset (ppm)", "From delays alone. With one crystal it agrees with the carrier's."),
+    "drift_hz_per_root_s": ("frequency walk (Hz/root s)", "Random walk of the carrier's frequency."),
+    "delay_spread_s": ("delay spread (s)", "Root mean square, of the paths' power over delay."),
+    "coherence_bandwidth_hz": ("coherence bandwidth (Hz)", "Distance at which two subcarriers fade apart."),
+    "coherence_time_s": ("coherence time (s)", "Lag at which the channel has lost a tenth of its correlation."),
+    "phase_noise_deg": ("phase noise (degrees)", "Root mean square, of the oscillators against each other."),
+    "phase_noise_corner_hz": ("phase noise corner (Hz)", "Where its spectrum begins to fall."),
+    "jitter_s": ("jitter (s)", "How far a burst arrives from where the last ones did, root mean square."),
+    "image": ("image (dB)", "Mirrored signal of the transmitter's mixer, relative to the signal."),
+    "leakage": ("carrier leakage (dBFS)", "Of the transmitter's oscillator, relative to full scale."),
+    "compression_db": ("1 dB point (dBFS)", "Level at which the amplifier gives 1 dB less than it should."),
+    "saturation_db": ("saturation (dBFS)", "Rapp's model: level that the output approaches."),
+    "gain_slope": ("gain steps (dB/dB)", "How much the power changes for a decibel of the setting."),
+}  # fmt: skip
+
+
+def shown(name: str, entry: Entry | ComplexEntry) -> str:
+    """A value and its interval, as a cell of a table."""
+    if isinstance(entry, ComplexEntry):
+        return _shown_complex(entry)
+    if entry.bound:
+        return f"{'above' if entry.bound == 'lower' else 'below'} {engineering(entry.value)}"
+    return f"{engineering(entry.value)} ({engineering(entry.low)} to {engineering(entry.high)})"
+
+
+def engineering(value: float) -> str:
+    """Three or four digits that matter, with a prefix of thousands."""
+    if value == 0.0 or not math.isfinite(value):
+        return f"{value:g}"
+    exponent = 3 * math.floor(math.log10(abs(value)) / 3.0)
+    prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}.get(exponent)
+    if prefix is None or (abs(value) >= 0.01 and abs(value) < 1e4):
+        return f"{value:.4g}"
+    return f"{value / 10.0**exponent:.4g} {prefix}"
+
+
+def _shown_complex(entry: ComplexEntry) -> str:
+    power, noise = abs(entry.value) ** 2, entry.std**2
+    if power < 4.0 * noise:
+        return f"below {to_db(power + 4.0 * noise):.1f}"
+    doubt = 1.96 * 10.0 / math.log(10.0) * math.sqrt(2.0 * noise / power)
+    return f"{to_db(power):.1f} ({to_db(power) - doubt:.1f} to {to_db(power) + doubt:.1f})"
+
+
+def judge(device: DeviceProfile, missing: str) -> tuple[str, str]:
+    """(verdict, what to do) of a device in plain words."""
+    if missing:
+        return "not heard", missing
+    faults = [(verdict, remedy) for verdict, remedy in _faults(device) if verdict]
+    if not faults:
+        return "good", "nothing"
+    return "; ".join(verdict for verdict, _ in faults), "; ".join(remedy for _, remedy in faults)
+
+
+def _faults(device: DeviceProfile) -> list[tuple[str, str]]:
+    faults = []
+    snr_db = device.snr_db.value if device.snr_db else math.inf
+    if snr_db < POOR_SNR_DB:
+        faults.append(
+            (
+                f"too weak, SNR {snr_db:.1f} dB",
+                "check its cable or antenna, raise its tx_gain_db or rx_gain_db",
+            )
+        )
+    elif snr_db < WEAK_SNR_DB:
+        faults.append(
+            (f"weak, SNR {snr_db:.1f} dB", "raise its tx_gain_db, or lower the others' until all are alike")
+        )
+    for name, limit_db, what in (
+        ("image", STRONG_IMAGE_DB, "image"),
+        ("leakage", STRONG_LEAKAGE_DB, "carrier leakage"),
+    ):
+        entry = getattr(device, name)
+        level_db = to_db(abs(entry.value) ** 2) if entry is not None and entry.value else -math.inf
+        if level_db > limit_db and abs(entry.value) > 2.0 * entry.std:
+            faults.append(
+                (f"{what} {level_db:.0f} dB", "name this profile in radio.profile, which undoes it")
+            )
+    if device.clock_disagreement_std is not None and abs(device.clock_disagreement_std) > 4.0:
+        faults.append(
+            (
+                "carrier and sample clock disagree",
+                "see that both hang on one reference, and that its PLL has locked",
+            )
+        )
+    time_s = device.coherence_time_s
+    if time_s is not None and not time_s.bound and time_s.value < SHORT_COHERENCE_S:
+        faults.append(
+            (
+                f"channel holds for {1e3 * time_s.value:.1f} ms only",
+                "keep gap and payload shorter, or use reed",
+            )
+        )
+    noise = device.phase_noise_deg
+    if noise is not None and not noise.bound and noise.value > LOUD_PHASE_NOISE_DEG:
+        faults.append((f"phase noise {noise.value:.1f} degrees", "use a better reference, or radio.pilots"))
+    point = device.compression_db
+    if point is not None and not point.bound and point.value < EARLY_COMPRESSION_DB:
+        faults.append((f"compresses at {point.value:.1f} dBFS", "raise link.backoff_db, or lower tx_gain_db"))
+    return faults

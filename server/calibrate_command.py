@@ -1,0 +1,40 @@
+"""What `airmeta calibrate` does: which arm, which folder, what is refused beforehand, what is kept of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from server.config import ON_AIR, Arm, ConfigError, Experiment
+from server.config_file import load_arms
+
+PLACE = Path("runs")
+
+
+def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
+    """Of a file: its first arm that is on the air. ConfigError where there is none, or the air cannot be sent into."""
+    arms = load_arms(path, overrides)
+    chosen = next((arm for arm in arms if arm.experiment.link.backend in ON_AIR), None)
+    if chosen is None:
+        found = ", ".join(sorted({arm.experiment.link.backend for arm in arms}))
+        raise ConfigError(
+            f"{path}: link.backend is {found}, which has no radios; calibrate with {' or '.join(ON_AIR)}"
+        )
+    _check(chosen)
+    return chosen.experiment
+
+
+def calibration_folder(folder: Path | None) -> Path:
+    """Made by whoever writes into it. ConfigError if it holds something already."""
+    if folder is None:
+        return PLACE / datetime.now().strftime("calibration-%Y%m%d-%H%M%S")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ConfigError(f"--out {folder} is taken; give another folder, or an empty one")
+    return folder
+
+
+def _check(arm: Arm) -> None:
+    if arm.experiment.radio.trigger == "external":
+        raise ConfigError(
+            'radio.trigger = "external": radios that wait for an edge cannot be met; '
+            "calibrate with --set radio.trigger=none"
+        )

@@ -1,0 +1,17 @@
+"""Arguments and options of `airmeta calibrate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Argument(help="TOML file of the radios, as of a run", metavar="CONFIG.toml")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one setting; may be repeated."),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder of the calibration; default: a fresh one under runs/."),
+]
+Long = Annotated[bool, typer.Option("--long", help="Follow the phase for half a minute instead of a second.")]
