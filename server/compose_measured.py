@@ -59,6 +59,7 @@ def _parts_of(value: Any) -> list[float]:
 
 
 def _complex_from(kind: type, value: Any) -> complex:
-    if kind is complex and isinstance(value, list) and len(value) == 2:
-        return complex(*value)
+    parts = value if isinstance(value, list) else [value, 0.0]
+    if kind is complex and len(parts) == 2 and all(isinstance(part, (int, float)) for part in parts):
+        return complex(*parts)
     raise ValueError(f"expected a complex number as [re, im], got {value!r}")

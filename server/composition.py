@@ -57,7 +57,7 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
     """
     experiment = arm.experiment
     link = experiment.link
-    if link.backend != "ideal" and not experiment.radio.uris:
+    if experiment.is_simulated:
         experiment = with_measured_air(experiment)
         arm = Arm(arm.name, experiment)
     if link.backend == "waveform" and (reason := why_no_gnuradio()):

@@ -158,6 +158,11 @@ class Experiment:
         """Devices a round."""
         return self.fleet.active or self.fleet.devices
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether there is an air, and it is not the one between real radios."""
+        return self.link.backend != "ideal" and not self.radio.uris
+
     def law(self) -> AirLaw:
         """What the simulated air is made from. ValueError for a measured one that was not read."""
         return self.air.impairments() if self.measured is None else self.measured
