@@ -94,7 +94,7 @@ class AirConfig(AirParts):
 
     @property
     def has_paths(self) -> bool:
-        """Whether devices have drawn paths; if not, the air is block-fading between perfect radios."""
+        """Whether devices have paths, drawn or measured; if not, the air is block-fading between perfect radios."""
         shaped = self.profile is not None or self.delay_spread_s is not None
         return self.scenario != "identity" or shaped or bool(self.parts.keys() - {"tap_powers_db"})
 
@@ -127,7 +127,10 @@ class AirConfig(AirParts):
     def _profile_taps(self, parts: dict[str, object]) -> dict[str, object]:
         if self.profile is None:
             if self.delay_spread_s is not None:
-                raise ValueError(self._unstretched)
+                raise ValueError(
+                    f"delay_spread_s = {self.delay_spread_s:g} needs a profile that it stretches; "
+                    'set air.profile to "tdl-a" or "exponential"'
+                )
             return {}
         if twice := {"tap_delays_s", "tap_powers_db"} & parts.keys():
             raise ValueError(
@@ -145,25 +148,19 @@ class AirConfig(AirParts):
                 f"air.profile = {self.profile!r}: neither a power delay profile nor the file of a calibration, which "
                 f"ends in {MEASURED}; choose one of: {', '.join(names)}, or such a file"
             )
-        if self.delay_spread_s is not None:
-            raise ValueError(f"air.{self._unstretched}")
         others = {name: f"air.{name}" for name in self.parts}
         if self.tap_delays_samples != (0,):
             others["tap_delays_samples"] = "air.tap_delays_samples"
+        if self.delay_spread_s is not None:
+            others["delay_spread_s"] = "air.delay_spread_s"
         if self.scenario != "identity":
             others["scenario"] = f'air.scenario = "{self.scenario}"'
         if others:
+            name, spelt = others.popitem()
+            remedy = ', or set air.scenario = "identity"' if name == "scenario" else ""
             raise ValueError(
-                f"{self.origin} states the whole air, and {next(reversed(others.values()))} is given as well; leave "
-                "one of them out"
+                f"{self.origin} states the whole air, and {spelt} is given as well; leave one of them out{remedy}"
             )
-
-    @property
-    def _unstretched(self) -> str:
-        return (
-            f"delay_spread_s = {self.delay_spread_s:g} needs a profile that it stretches; "
-            'set air.profile to "tdl-a" or "exponential"'
-        )
 
     def _check_block_taps(self) -> None:
         delays, powers = self.tap_delays_samples, self.block_powers_db

@@ -91,10 +91,11 @@ def test_a_file_that_is_none_is_refused_in_one_line_that_names_it(content, messa
     ("air", "message"),
     [
         ({"scenario": "bench"}, 'air.profile = "x.json" states the whole air, and air.scenario = "bench" is given'),
+        ({"scenario": "free"}, 'as well; leave one of them out, or set air.scenario = "identity"$'),
         ({"doppler_hz": 5.0}, 'air.profile = "x.json" states the whole air, and air.doppler_hz is given as well'),
         ({"interferer_db": -10.0}, "and air.interferer_db is given as well; leave one of them out"),
         ({"tap_delays_samples": [0, 2], "tap_powers_db": [0, -3]}, "and air.tap_delays_samples is given as well"),
-        ({"delay_spread_s": 1e-7}, "air.delay_spread_s = 1e-07 needs a profile that it stretches"),
+        ({"delay_spread_s": 1e-7}, "states the whole air, and air.delay_spread_s is given as well"),
         ({"profile": "x.toml"}, "air.profile = 'x.toml': neither a power delay profile nor the file of a calibration"),
     ],
 )  # fmt: skip
