@@ -5,7 +5,7 @@ The defaults are the identity: one path of gain 1, no delay, no noise.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from radio.air_parts import AirParts, given
 from radio.impairments import FadingLaw, Impairments
@@ -47,7 +47,8 @@ class AirConfig(AirParts):
     """The `air` table of a configuration: a scenario, and every parameter of `Impairments` on top of it.
 
     scenario: a named set of impairments (`radio/scenarios.py`). A parameter that is not given, None, is as it says.
-    profile, delay_spread_s: a named power delay profile instead of tap_delays_s and tap_powers_db.
+    profile, delay_spread_s: a named power delay profile instead of tap_delays_s and tap_powers_db; or, ending in
+        ".json", the file of a calibration profile instead of the scenario and all parameters (`measured`).
     tap_delays_samples: of the block-fading air that "identity" has as long as no parameter is given: every device's
         paths follow this profile, scaled to unit energy, each path with a phase of its own; at least one tap.
     tap_powers_db: of tap_delays_samples there, of tap_delays_s everywhere else.
@@ -58,7 +59,7 @@ class AirConfig(AirParts):
     """
 
     scenario: Scenario = "identity"
-    profile: ProfileName | None = None
+    profile: str | None = None
     delay_spread_s: float | None = None
     tap_delays_samples: tuple[int, ...] = (0,)
     tap_powers_db: tuple[float, ...] | None = None
@@ -66,6 +67,7 @@ class AirConfig(AirParts):
     full_scale_dbm: float = 0.0
 
     def __post_init__(self) -> None:
+        self._check_profile()
         if not self.has_paths:
             self._check_block_taps()
         if not 0 <= self.start_offset_samples <= MAX_START_OFFSET_SAMPLES:
@@ -77,7 +79,13 @@ class AirConfig(AirParts):
             raise ValueError(
                 f"air.full_scale_dbm must be in [{lowest:g}, {highest:g}], got {self.full_scale_dbm:g}"
             )
-        self.impairments()
+        if self.measured is None:
+            self.impairments()
+
+    @property
+    def measured(self) -> str | None:
+        """Path of the calibration profile that states this air, if one does."""
+        return self.profile if self.profile is not None and self.profile.endswith(MEASURED) else None
 
     @property
     def parts(self) -> dict[str, object]:
@@ -86,19 +94,26 @@ class AirConfig(AirParts):
 
     @property
     def has_paths(self) -> bool:
-        """Whether devices have drawn paths; if not, the air is block-fading between perfect radios."""
+        """Whether devices have paths, drawn or measured; if not, the air is block-fading between perfect radios."""
         shaped = self.profile is not None or self.delay_spread_s is not None
         return self.scenario != "identity" or shaped or bool(self.parts.keys() - {"tap_powers_db"})
 
     @property
     def origin(self) -> str:
         """The key that makes an air with paths one, as an error names it."""
+        if self.measured is not None:
+            return f'air.profile = "{self.measured}"'
         if self.scenario != "identity":
             return f'air.scenario = "{self.scenario}"'
         return f"air.{next((name for name in self.parts if name != 'tap_powers_db'), 'profile')}"
 
     def impairments(self) -> Impairments:
-        """The scenario with what was given on top; the identity for a block-fading air."""
+        """The scenario with what was given on top; the identity for a block-fading air.
+
+        ValueError for a measured air, whose values are in its file and not here.
+        """
+        if self.measured is not None:
+            raise ValueError(f"{self.origin} states values and no statistics; read the file")
         if not self.has_paths:
             return Impairments()
         parts = self.parts
@@ -121,8 +136,31 @@ class AirConfig(AirParts):
             raise ValueError(
                 f'profile = "{self.profile}" and air.{max(twice)} both state the taps; leave one out'
             )
-        taps = named_profile(self.profile, self.delay_spread_s)
+        taps = named_profile(cast(ProfileName, self.profile), self.delay_spread_s)
         return {"tap_delays_s": taps.delays_s, "tap_powers_db": taps.powers_db}
+
+    def _check_profile(self) -> None:
+        names = get_args(ProfileName)
+        if self.profile is None or self.profile in names:
+            return
+        if self.measured is None:
+            raise ValueError(
+                f"air.profile = {self.profile!r}: neither a power delay profile nor the file of a calibration, which "
+                f"ends in {MEASURED}; choose one of: {', '.join(names)}, or such a file"
+            )
+        others = {name: f"air.{name}" for name in self.parts}
+        if self.tap_delays_samples != (0,):
+            others["tap_delays_samples"] = "air.tap_delays_samples"
+        if self.delay_spread_s is not None:
+            others["delay_spread_s"] = "air.delay_spread_s"
+        if self.scenario != "identity":
+            others["scenario"] = f'air.scenario = "{self.scenario}"'
+        if others:
+            name, spelt = others.popitem()
+            remedy = ', or set air.scenario = "identity"' if name == "scenario" else ""
+            raise ValueError(
+                f"{self.origin} states the whole air, and {spelt} is given as well; leave one of them out{remedy}"
+            )
 
     def _check_block_taps(self) -> None:
         delays, powers = self.tap_delays_samples, self.block_powers_db
@@ -140,5 +178,6 @@ class AirConfig(AirParts):
         return (0.0,) if self.tap_powers_db is None else self.tap_powers_db
 
 
+MEASURED = ".json"  # how the path of a calibration profile ends
 MAX_START_OFFSET_SAMPLES = 1024  # what a receiver searches through
 FULL_SCALE_DBM = (-100.0, 60.0)

@@ -70,6 +70,12 @@ class OfdmConfig:
         half = self.num_active // 2
         return np.concatenate([np.arange(self.fft_len - half, self.fft_len), np.arange(1, half + 1)])
 
+    @property
+    def active_freqs_hz(self) -> NDArray[np.float64]:
+        """(num_active,) of the active subcarriers at baseband, in the order of `active_bins`."""
+        below = self.active_bins >= self.fft_len // 2
+        return np.asarray((self.active_bins - self.fft_len * below) * self.sample_rate_hz / self.fft_len)
+
 
 def modulate(symbols: NDArray[np.complexfloating], ofdm: OfdmConfig) -> Samples:
     """Turn subcarrier amplitudes into time samples.

@@ -28,6 +28,7 @@ from server.air_options import Pace
 from server.arm_parts import Parts
 from server.compose_air import open_air
 from server.compose_device import host_devices
+from server.compose_measured import with_measured_air
 from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.console import print_air, print_findings, print_status, print_summaries, progress_of
@@ -221,7 +222,9 @@ def air(
         from sim_backend.levels import TX_FULL_SCALE_DBM
 
         options.check(radios, config, settings, arm, pace, patience, cable, isolation)
-        plan = AirPlan() if config is None else load_plan(config, settings or (), arm, TX_FULL_SCALE_DBM)
+        plan = AirPlan()
+        if config is not None:
+            plan = load_plan(config, settings or (), arm, TX_FULL_SCALE_DBM, with_measured_air)
         hosts = consecutive(host, radios or plan.num_radios, beyond_loopback)
         check_free(hosts, IIOD_PORT)
     if beyond_loopback:

@@ -18,13 +18,14 @@ LOWEST_SNR_DB = -30.0
 
 
 def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
-    """Raises ConfigError. Not for the ideal backend, which has no air."""
+    """Raises ConfigError. Not for the ideal backend, which has no air. What the file of a measured air holds is checked
+    when it is read, by `measured_checks`."""
     _check_noise(experiment)
     if not experiment.air.has_paths:
         _check_block_taps(experiment, ofdm)
         return
     _check_link(experiment)
-    if experiment.link.backend == "waveform":
+    if experiment.air.measured is None and experiment.link.backend == "waveform":
         impairments = experiment.air.impairments()
         _check_crystals(experiment, impairments)
         _check_prefix(experiment, impairments, ofdm)
@@ -33,7 +34,7 @@ def check_air(experiment: Experiment, ofdm: OfdmConfig) -> None:
 
 
 def _check_noise(experiment: Experiment) -> None:
-    air, parts, backoff_db = experiment.air, experiment.air.impairments(), experiment.link.backoff_db
+    air = experiment.air
     if experiment.link.noise == "snr":
         unused = {
             "noise_figure_db": air.parts.get("noise_figure_db"),
@@ -46,6 +47,14 @@ def _check_noise(experiment: Experiment) -> None:
                     f'set link.noise = "figure" or leave air.{key} out'
                 )
         return
+    if air.measured is not None:
+        if air.full_scale_dbm:
+            raise ConfigError(
+                f"air.full_scale_dbm = {air.full_scale_dbm:g} has no effect on {air.origin}, which states its noise; "
+                "leave one of them out"
+            )
+        return
+    parts, backoff_db = air.impairments(), experiment.link.backoff_db
     snr_db = mean_snr_db(experiment)
     if snr_db is not None and snr_db < LOWEST_SNR_DB:
         raise ConfigError(
@@ -76,7 +85,7 @@ def _check_link(experiment: Experiment) -> None:
             f"air.tap_delays_samples and {air.origin}, which has its own paths; leave one out, "
             "or state the paths in seconds as air.tap_delays_s"
         )
-    if air.impairments().clock == "free" and experiment.radio.reference == "shared":
+    if air.measured is None and air.impairments().clock == "free" and experiment.radio.reference == "shared":
         origin = air.origin if "clock" not in air.parts else 'air.clock = "free"'
         raise ConfigError(
             f'{origin} has free-running clocks, but radio.reference = "shared"; set radio.reference = "free"'

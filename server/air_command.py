@@ -9,6 +9,7 @@ from pathlib import Path
 
 from radio.air_config import AirConfig
 from radio.impairments import Impairments
+from radio.measured_air import AirLaw
 from server.config import ConfigError, Experiment
 from server.config_file import load_arms
 
@@ -20,25 +21,33 @@ LOOK_S = 0.2  # between looks at signals
 
 @dataclass(frozen=True, kw_only=True)
 class AirPlan:
-    """noise_figure_db: None is that of the radios' chip. origin: which air it is, in words."""
+    """impairments: or a measured air. noise_figure_db: None is that of the radios' chip. origin: which air it is, in
+    words."""
 
     num_radios: int = NUM_RADIOS
     chip: str = CHIPS[0][0]
     seed: int = 0
-    impairments: Impairments = field(default_factory=Impairments)
+    impairments: AirLaw = field(default_factory=Impairments)
     noise_figure_db: float | None = None
     origin: str = "identity: one path of gain 1 between any two"
 
 
-def load_plan(path: Path, overrides: Sequence[str], arm: str | None, full_scale_dbm: float) -> AirPlan:
-    """The plan of a configuration file. full_scale_dbm: what the virtual radios radiate. ConfigError."""
+def load_plan(
+    path: Path,
+    overrides: Sequence[str],
+    arm: str | None,
+    full_scale_dbm: float,
+    with_air: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+) -> AirPlan:
+    """The plan of a configuration file. full_scale_dbm: what the virtual radios radiate. with_air: reads the file of a
+    measured air. ConfigError."""
     arms = load_arms(path, overrides)
     if arm is not None:
         arms = [candidate for candidate in arms if candidate.name == arm]
         if not arms:
             raise ConfigError(f"--arm {arm}: {path} has no such arm; known: {_names(path, overrides)}")
     plans = {
-        candidate.name: plan_of(candidate.experiment, full_scale_dbm)
+        candidate.name: plan_of(with_air(candidate.experiment), full_scale_dbm)
         for candidate in arms
         if candidate.experiment.link.backend != "ideal" or len(arms) == 1
     }
@@ -85,8 +94,8 @@ def plan_of(experiment: Experiment, full_scale_dbm: float) -> AirPlan:
         num_radios=experiment.fleet.devices + 1,
         chip=chip,
         seed=experiment.run.seed,
-        impairments=air.impairments(),
-        noise_figure_db=_noise_figure_db(air),
+        impairments=experiment.law(),
+        noise_figure_db=air.impairments().noise_figure_db if "noise_figure_db" in air.parts else None,
         origin=_describe(air),
     )
 
@@ -113,13 +122,11 @@ def wait_until(told: list[int], look: Callable[[], object]) -> None:
         time.sleep(LOOK_S)
 
 
-def _noise_figure_db(air: AirConfig) -> float | None:
-    return air.impairments().noise_figure_db if "noise_figure_db" in air.parts else None
-
-
 def _describe(air: AirConfig) -> str:
     if not air.has_paths:
         return AirPlan.origin
+    if air.measured is not None:
+        return f"measured, {air.measured}"
     changed = ", ".join(f"{name} = {value}" for name, value in air.parts.items())
     profile = f" with profile {air.profile}" if air.profile else ""
     return f"{air.scenario}{profile}" + (f" and {changed}" if changed else "")

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from radio.measured_air import MeasuredAir
 from server import air_options as options
 from server.air_command import AirPlan
 from server.air_options import Pace
@@ -30,9 +32,12 @@ def open_air(
     from sim_backend.virtual_bench import VirtualBench
 
     given: dict[str, Any] = {"isolation_db": isolation_db, "noise_figure_db": plan.noise_figure_db}
+    law = plan.impairments
+    if isinstance(law, MeasuredAir):  # the first radio receives, as in radio.uris
+        law, given["receiver"] = replace(law, first_port=1), 0
     config = StreamAirConfig(
         seed=plan.seed,
-        impairments=plan.impairments,
+        impairments=law,
         cable=cable,
         **{name: value for name, value in given.items() if value is not None},
     )
@@ -44,7 +49,11 @@ def open_air(
         if cable
         else f"{config.isolation_db:g} dB",
         "levels": f"full scale is {TX_FULL_SCALE_DBM:g} dBm out, {RX_FULL_SCALE_DBM:g} dBm in at a gain of 0 dB; "
-        f"noise figure {config.noise_figure_db:g} dB",
+        + (
+            "noise as measured"
+            if isinstance(law, MeasuredAir)
+            else f"noise figure {config.noise_figure_db:g} dB"
+        ),
         "pace": "real" if pace is Pace.REAL else f"virtual, patience {patience_s:g} s",
         "stop": f"Ctrl-C, or kill {os.getpid()}",
     }

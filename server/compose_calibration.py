@@ -55,7 +55,7 @@ def _air(experiment: Experiment) -> "Air":
     link, air, seed = experiment.link, experiment.air, experiment.run.seed
     medium: Medium
     if air.has_paths:
-        medium = PathMedium(air.impairments(), seed)
+        medium = PathMedium(experiment.law(), seed)
     else:
         block_len = round(link.round_s * experiment.radio.sample_rate_hz)
         medium = BlockMedium(

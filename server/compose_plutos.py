@@ -170,7 +170,8 @@ def _own_host() -> str:
 
 
 def stream_noise_variance(experiment: Experiment) -> float | None:
-    """E|w|^2 of a sample at a virtual receiver's input, a transmitter's full output = 1; None: by its noise figure.
+    """E|w|^2 of a sample at a virtual receiver's input, a transmitter's full output = 1; None: as measured, or by its
+    noise figure.
 
     With link.noise = "snr" that SNR holds at radio.tx_gain_db.
     """
@@ -184,7 +185,7 @@ def _virtual_truth(experiment: Experiment, schedule: Schedule, bench: "VirtualBe
     from sim_backend.stream_truth import StreamTruth
 
     return StreamTruth(
-        experiment.air.impairments(),
+        experiment.law(),
         experiment.run.seed,
         schedule.ofdm,
         experiment.radio.center_hz,

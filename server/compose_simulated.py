@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from radio.air_config import AirConfig, Fading
 from radio.decibel import from_db
 from radio.frame import element_level
+from radio.impairments import Impairments
 from radio.interface import RadioConfig
+from radio.measured_air import AirLaw
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from server.arm_parts import Link
 from server.config import Experiment
-from server.link_noise import element_noise_variance
+from server.link_noise import element_noise_variance, mean_power_db
 from server.receiver import RadioUplink
 
 if TYPE_CHECKING:
@@ -32,16 +34,18 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     mean_gain: float | None = None
     elements: ElementChannel
     medium: Medium
-    air, fading = experiment.air, Fading(law=link.fading, rician_k_db=link.rician_k_db)
+    law: AirLaw
     if link.backend == "ideal":
-        air, fading = AirConfig(), Fading()
-    impairments = air.impairments()
+        air, law, fading = AirConfig(), Impairments(), Fading()
+    else:
+        air, law = experiment.air, experiment.law()
+        fading = Fading(law=link.fading, rician_k_db=link.rician_k_db)
     if not air.has_paths:
         channel = BlockChannel(fading, air, seed, schedule.round_len)
         mean_gain = fading.mean_gain() * channel.mean_shape(range(experiment.fleet.devices), ofdm)
         elements, medium = BlockElements(channel, ofdm), BlockMedium(channel)
     else:
-        medium = PathMedium(impairments, seed)
+        medium = PathMedium(law, seed)
         elements = PathElements(medium, ofdm, radio.center_hz)
     noise_variance = element_noise_variance(experiment)
     if link.backend != "waveform":
@@ -63,13 +67,12 @@ def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRad
     from sim_backend.radio import SimRadio
 
     link, ofdm, seed = experiment.link, experiment.ofdm(), experiment.run.seed
-    air, impairments = experiment.air, experiment.air.impairments()
     level = element_level(link.backoff_db, ofdm)
     config = RadioConfig(sample_rate_hz=ofdm.sample_rate_hz, center_hz=experiment.radio.center_hz)
-    most = air.start_offset_samples  # by which the clocks differ; nobody is told by how much
-    device_power = from_db(-link.backoff_db - impairments.path_loss_db)  # of what arrives of a device
+    most = experiment.air.start_offset_samples  # by which the clocks differ; nobody is told by how much
+    device_power = from_db(-link.backoff_db + mean_power_db(experiment))  # of what arrives of a device
     noise_variance = element_noise_variance(experiment) * level**2
-    front_end = draw_front_end(impairments, seed, -1, ofdm.sample_rate_hz, noise_variance, device_power)
+    front_end = draw_front_end(experiment.law(), seed, -1, ofdm.sample_rate_hz, noise_variance, device_power)
     receiver = SimRadio(
         shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
     )

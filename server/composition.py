@@ -19,6 +19,7 @@ from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
 from server.board import DeviceNow, FleetNow, posted
 from server.compose_fleet import open_fleet
+from server.compose_measured import with_measured_air
 from server.compose_plutos import (
     air_plan,
     check_safety,
@@ -56,6 +57,9 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
     """
     experiment = arm.experiment
     link = experiment.link
+    if experiment.is_simulated:
+        experiment = with_measured_air(experiment)
+        arm = Arm(arm.name, experiment)
     if link.backend == "waveform" and (reason := why_no_gnuradio()):
         raise ConfigError(
             f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '

@@ -8,6 +8,7 @@ from msgspec import Meta
 from devices.messages import Count, LearningSettings, MemoryKind, ModelSettings, TaskSettings
 from radio.air_config import AirConfig
 from radio.impairments import FadingLaw
+from radio.measured_air import AirLaw, MeasuredAir
 from radio.ofdm import OfdmConfig
 from radio.safety import SafetyLimits
 from radio.scheme_options import SchemeOptions
@@ -17,6 +18,9 @@ Backend = Literal["ideal", "symbol", "waveform", "pluto"]
 ON_AIR: tuple[Backend, ...] = ("waveform", "pluto")  # where devices make samples
 PowerDb = Annotated[float, Meta(ge=-40.0, le=40.0)]
 Ratio = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+NO_TABLE = "no table"  # metadata of a field that no file states
 
 
 class ConfigError(ValueError):
@@ -135,7 +139,7 @@ class RadioSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One arm: every table, resolved."""
+    """One arm: every table, resolved. measured: no table, but what the file holds that air.profile names, once read."""
 
     run: RunSettings = field(default_factory=RunSettings)
     task: TaskSettings = field(default_factory=TaskSettings)
@@ -147,11 +151,21 @@ class Experiment:
     radio: RadioSettings = field(default_factory=RadioSettings)
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     air: AirConfig = field(default_factory=AirConfig)
+    measured: MeasuredAir | None = field(default=None, metadata={NO_TABLE: True})
 
     @property
     def num_active(self) -> int:
         """Devices a round."""
         return self.fleet.active or self.fleet.devices
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether there is an air, and it is not the one between real radios."""
+        return self.link.backend != "ideal" and not self.radio.uris
+
+    def law(self) -> AirLaw:
+        """What the simulated air is made from. ValueError for a measured one that was not read."""
+        return self.air.impairments() if self.measured is None else self.measured
 
     def scheme_options(self) -> SchemeOptions:
         """What devices and server have to know of the scheme, apart from its name."""

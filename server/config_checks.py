@@ -52,7 +52,7 @@ def check(experiment: Experiment) -> None:
         _check_average_power(experiment)
     if link.backend == "pluto":
         _check_plutos(experiment)
-    if link.backend != "ideal" and not experiment.radio.uris:
+    if experiment.is_simulated:
         check_air(experiment, ofdm)
     search_s = 2 * MAX_START_OFFSET_SAMPLES / ofdm.sample_rate_hz
     if link.backend == "waveform" and link.gap_s < search_s:

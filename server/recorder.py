@@ -20,12 +20,13 @@ from server.metrics import mean_db
 from server.toml_tables import to_tables, to_toml
 
 Record = dict[str, Any]
-CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME = (
+CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME, AIR = (
     "config.toml",
     "manifest.json",
     "rounds.jsonl",
     "summary.json",
     "frame.npz",
+    "air.json",
 )
 NO_BITS = {  # settings that may change between a run and its continuation
     ("run", "threads"),
@@ -57,7 +58,10 @@ def open_run_folder(folder: Path, arms: Sequence[Arm], resume: bool) -> None:
         config = folder / arm.name / CONFIG
         if config.exists():
             _refuse_other_settings(config, to_tables(arm.experiment))
+            _refuse_other_air(folder / arm.name / AIR, arm.experiment)
     for arm in arms:
+        if (air := _measured_air(arm.experiment)) is not None:
+            write_whole(folder / arm.name / AIR, air)
         write_whole(folder / arm.name / CONFIG, to_toml(to_tables(arm.experiment)).encode())
 
 
@@ -81,6 +85,20 @@ def _refuse_other_settings(config: Path, wanted: Record) -> None:
         raise RunFolderError(
             f"{config.parent} holds a run with other settings: {'; '.join(differing[:3])}; resume with the "
             "configuration it was started with, or give another --out"
+        )
+
+
+def _measured_air(experiment: Experiment) -> bytes | None:
+    """What the file of a measured air holds, which a run depends on as it does on its configuration."""
+    path = experiment.air.measured
+    return Path(path).read_bytes() if path is not None and experiment.is_simulated else None
+
+
+def _refuse_other_air(kept: Path, experiment: Experiment) -> None:
+    if _measured_air(experiment) != (kept.read_bytes() if kept.exists() else None):
+        raise RunFolderError(
+            f"{experiment.air.origin} is another file than the one that the run in {kept.parent} was started with; "
+            f"bring that one back, it is {kept}, or give another --out"
         )
 
 

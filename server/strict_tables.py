@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from server.config import ConfigError
+from server.config import NO_TABLE, ConfigError
 
 Table = dict[str, Any]
 CONFIGURATION = "docs/configuration.md"
@@ -30,7 +30,7 @@ def refuse_unknown_keys(table: Any, kind: Any, where: str) -> None:
     """ConfigError that names the known keys, unless every key is a field of dataclass `kind`, or of one within it."""
     if not isinstance(table, dict):
         raise ConfigError(f"{where} = {table!r} is not a table; write [{where}] and its keys below")
-    known = {f.name: f.type for f in dataclasses.fields(kind)}
+    known = {f.name: f.type for f in dataclasses.fields(kind) if NO_TABLE not in f.metadata}
     for key, value in table.items():
         if key not in known:
             place, what = (f"{where}.{key}", "key") if where else (key, "table")

@@ -12,7 +12,7 @@ from server.strict_tables import Table
 
 def to_tables(experiment: Experiment) -> Table:
     """The resolved configuration as nested tables of TOML values; inverse of `build`."""
-    return typing.cast(Table, _listed(dataclasses.asdict(experiment)))
+    return typing.cast(Table, _listed(dataclasses.asdict(dataclasses.replace(experiment, measured=None))))
 
 
 def to_toml(tables: Table) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.impairments import REFERENCE_HZ, Impairments
+from radio.impairments import REFERENCE_HZ
+from radio.measured_air import AirLaw, known
 from radio.seeds import Use, stream
 from sim_backend import tones
 from sim_backend.ports import port_key
@@ -130,13 +131,16 @@ class Crystal:
         return np.interp(np.arange(start, start + count), coarse * STRIDE, values)
 
 
-def draw_crystal(impairments: Impairments, seed: int, device: int, center_hz: float) -> Crystal:
+def draw_crystal(air: AirLaw, seed: int, device: int, center_hz: float) -> Crystal:
     """A device's own, a pure function of seed and device. Its relative frequency does not depend on the carrier."""
+    given, impairments = known(air, device)
     offset_rng, drift_rng, jitter_rng = (
         stream(seed, Use.CRYSTAL, port_key(device), part) for part in range(3)
     )
     bound = 1e-6 * impairments.max_clock_offset_ppm
     offset = float(offset_rng.uniform(-bound, bound)) if bound else 0.0
+    if given is not None:
+        offset = 1e-6 * given.clock_offset_ppm
     drift = jitter = None
     if impairments.drift_hz_per_root_s > 0.0:
         walk = tones.random_walk(drift_rng, SLOWEST_HZ, FASTEST_HZ)

@@ -64,8 +64,7 @@ class PathElements:
     def __init__(self, medium: Paths, ofdm: OfdmConfig, center_hz: float) -> None:
         self._medium, self._ofdm = medium, ofdm
         self._band = Band(ofdm.sample_rate_hz, center_hz)
-        below = ofdm.active_bins >= ofdm.fft_len // 2
-        self._freqs_hz = (ofdm.active_bins - ofdm.fft_len * below) * ofdm.sample_rate_hz / ofdm.fft_len
+        self._freqs_hz = ofdm.active_freqs_hz
 
     def elements(self, device: int, start_index: int, num_elements: int) -> NDArray[np.complex128]:
         """Fading goes on from symbol to symbol."""

@@ -1,11 +1,12 @@
 """A receiver behind its antenna, as functions of the index: noise, interference, impulses, IQ, DC, converter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from radio.impairments import Impairments, amplitude
+from radio.impairments import amplitude
 from radio.interface import Samples
+from radio.measured_air import AirLaw, MeasuredAir, known
 from radio.seeds import Use, stream
 from sim_backend.ports import port_key
 from sim_backend.tones import Tones
@@ -84,7 +85,7 @@ class FrontEnd:
 
 
 def draw_front_end(
-    impairments: Impairments,
+    air: AirLaw,
     seed: int,
     receiver: int,
     sample_rate_hz: float,
@@ -95,6 +96,7 @@ def draw_front_end(
 
     device_power: E|x|^2 of a device's samples at the receiver while it sends, which interference is relative to.
     """
+    _, impairments = known(air, None)
     rng = stream(seed, Use.RECEIVER, port_key(receiver))
     image_phase, offset_phase = np.exp(2j * np.pi * rng.random(2))
     center = rng.uniform(-INTERFERER_EDGE, INTERFERER_EDGE)
@@ -106,7 +108,7 @@ def draw_front_end(
             level * np.sqrt(device_power / NUM_INTERFERER_TONES) * phases,
             center + impairments.interferer_fraction * (within - 0.5),
         )
-    return FrontEnd(
+    drawn = FrontEnd(
         seed=seed,
         receiver=receiver,
         noise_variance=noise_variance,
@@ -118,3 +120,4 @@ def draw_front_end(
         adc_bits=impairments.adc_bits,
         full_scale=amplitude(impairments.adc_full_scale_db),
     )
+    return replace(drawn, image=air.rx_image, offset=air.rx_dc) if isinstance(air, MeasuredAir) else drawn

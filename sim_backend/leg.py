@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from radio.impairments import REFERENCE_HZ, Impairments
+from radio.impairments import REFERENCE_HZ
+from radio.measured_air import AirLaw
 from radio.seeds import Use, stream
 from sim_backend.bands import Band
 from sim_backend.crystal import Crystal, draw_crystal
@@ -107,7 +108,7 @@ def begin_leg(
     before: Leg | None,
     at_s: float,
     *,
-    impairments: Impairments,
+    law: AirLaw,
     seed: int,
     port: int,
 ) -> Leg:
@@ -115,7 +116,7 @@ def begin_leg(
 
     What is only believed to change, as when the crystal's correction alone is written, goes on untouched.
     """
-    clock, rate_hz = _begin_clock(settings, before, at_s, draw_crystal(impairments, seed, port, REFERENCE_HZ))
+    clock, rate_hz = _begin_clock(settings, before, at_s, draw_crystal(law, seed, port, REFERENCE_HZ))
     told = NOMINAL_XO_HZ / settings.xo_correction_hz
     carriers = []
     for part, (lo_hz, divider, epoch) in enumerate(
@@ -126,7 +127,7 @@ def begin_leg(
     ):
         last = None if before is None else (before.tx, before.rx)[part]
         center_hz = snap(lo_hz)
-        drawn = draw_crystal(impairments, seed, port, center_hz)
+        drawn = draw_crystal(law, seed, port, center_hz)
         offset = (1.0 + drawn.offset) * told * lo_hz / center_hz - 1.0
         kept = last is not None and last.epoch == epoch
         if last is not None and kept and _same((1.0 + offset) * center_hz, last.true_hz):

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from radio.impairments import Impairments
 from radio.interface import RadioError, Samples
+from radio.measured_air import AirLaw, known
 from sim_backend.bands import Band
 from sim_backend.chain import Burst, Heard, carry
 from sim_backend.channel import BlockChannel
@@ -63,25 +64,25 @@ class Medium(Protocol):
 
 
 class PathMedium:
-    """Every pair of radios has its drawn path."""
+    """Every pair of radios has its path, drawn or given."""
 
-    def __init__(self, impairments: Impairments, seed: int) -> None:
-        self._impairments, self._seed = impairments, seed
+    def __init__(self, air: AirLaw, seed: int) -> None:
+        self._air, self._seed = air, seed
         self._paths: dict[tuple[int, int, Band], Path] = {}
 
     def path(self, port: int, receiver: int, band: Band) -> Path:
         """From one radio to another; drawn once, always the same."""
         key = port, receiver, band
         if key not in self._paths:
-            impairments = self._impairments
-            if port < 0:
-                impairments = impairments.changed(**IN_STEP)
-            self._paths[key] = draw_path(impairments, self._seed, port, *band, receiver)
+            air = self._air
+            if port < 0 and isinstance(air, Impairments):
+                air = air.changed(**IN_STEP)
+            self._paths[key] = draw_path(air, self._seed, port, *band, receiver)
         return self._paths[key]
 
     def margin(self, band: Band) -> int:
         """Half the interpolator's kernel, for each of the two that may ring, unless nothing is interpolated."""
-        return 0 if self._impairments == Impairments() else 2 * HALF + 1
+        return 0 if self._air == Impairments() else 2 * HALF + 1
 
     def clock(self, port: int, band: Band, index: int) -> int:
         crystal = self.path(port, -1, band).crystal
@@ -90,7 +91,7 @@ class PathMedium:
         return index + int(-(-crystal.leads(index, 1, band.sample_rate_hz)[0] // 1))
 
     def keeps_time(self, port: int) -> bool:
-        impairments = self._impairments
+        _, impairments = known(self._air, port)
         return port < 0 or (impairments.clock == "shared" and impairments.sample_clock_offset_ppm == 0.0)
 
     def check(self, sent: Sent) -> None:

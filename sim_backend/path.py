@@ -1,4 +1,4 @@
-"""The way from one transmitter to one receiver: every value drawn from seed and device, every process absolute in time.
+"""The way from one transmitter to one receiver: drawn from seed and device or given, every process absolute in time.
 
     y(t) = exp(j phase(t)) sum_l g_l(t) z(t - delay - delay_l),    z(t) = x(t + lead(t))
 
@@ -8,7 +8,7 @@ travels is a constant that the carrier's phase contains.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from radio.decibel import from_db
 from radio.impairments import Impairments
+from radio.measured_air import AirLaw, MeasuredDevice, known
 from radio.seeds import Use, stream
 from sim_backend import chebyshev
 from sim_backend.crystal import Crystal, draw_crystal
@@ -117,7 +118,7 @@ class Path:
 
 
 def draw_path(
-    impairments: Impairments,
+    air: AirLaw,
     seed: int,
     device: int,
     sample_rate_hz: float,
@@ -126,8 +127,9 @@ def draw_path(
 ) -> Path:
     """A pure function of seed, device and receiver, which are ports of radios.
 
-    Crystal and transmitter belong to the device alone.
+    Crystal and transmitter belong to the device alone. What was measured is the path to the usual receiver.
     """
+    given, impairments = known(air, device if receiver == USUAL_RECEIVER else None)
     taps_rng, delay_rng, gain_rng, phase_rng = (
         stream(seed, Use.PATH, port_key(receiver), port_key(device), part) for part in range(4)
     )
@@ -139,10 +141,10 @@ def draw_path(
         mean_power = (from_db(half_db) - from_db(-half_db)) / (2.0 * half_db * math.log(10.0) / 10.0)
         loss_db += gain_rng.uniform(-half_db, half_db) + 10.0 * math.log10(mean_power)
     turn = float(phase_rng.random()) if impairments.random_phase else 0.0
-    return Path(
+    drawn = Path(
         sample_rate_hz=sample_rate_hz,
-        transmitter=draw_transmitter(impairments, seed, device),
-        crystal=draw_crystal(impairments, seed, device, center_hz),
+        transmitter=draw_transmitter(air, seed, device),
+        crystal=draw_crystal(air, seed, device, center_hz),
         delay_s=float(delay_rng.uniform(0.0, impairments.max_delay_s)),
         gain=complex(10.0 ** (-loss_db / 20.0) * np.exp(2j * np.pi * turn)),
         tap_delays_s=impairments.tap_delays_s,
@@ -150,6 +152,15 @@ def draw_path(
         scattered=scattered,
         doppler_hz=impairments.doppler_hz,
     )
+    return drawn if given is None else _with_given(drawn, given)
+
+
+def _with_given(drawn: Path, given: MeasuredDevice) -> Path:
+    """A path with its constants as measured. Of fading taps these are the first one's line of sight alone."""
+    steady = given.taps
+    if given.fading != "none":
+        steady = (abs(drawn.steady[0]) * given.taps[0] / abs(given.taps[0]), *drawn.steady[1:])
+    return replace(drawn, delay_s=given.delay_s, gain=given.gain, steady=steady)
 
 
 def _draw_taps(

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.decibel import from_db
-from radio.impairments import Impairments
 from radio.interface import Samples
+from radio.measured_air import AirLaw, MeasuredAir, known
 from sim_backend.agc import MAX_GAIN_DB, AgcState, control
 from sim_backend.air import Air
 from sim_backend.dma import Words
@@ -51,9 +51,9 @@ def dds_words(settings: StationSettings, rate_hz: float, start: int, count: int,
 class TxSide:
     """Converters, mixers and amplifiers of a radio."""
 
-    def __init__(self, impairments: Impairments, seed: int, radio: int, ports: tuple[int, ...]) -> None:
+    def __init__(self, law: AirLaw, seed: int, radio: int, ports: tuple[int, ...]) -> None:
         self._radio, self._ports = radio, ports
-        drawn = [draw_transmitter(impairments, seed, port) for port in ports]
+        drawn = [draw_transmitter(law, seed, port) for port in ports]
         self._radiators: dict[int, Radiator] = {}  # of the leg that is on the air, by channel
         self._transmitters = [replace(t, dac_bits=t.dac_bits or DAC_BITS) for t in drawn]
 
@@ -79,13 +79,13 @@ class TxSide:
 class RxSide:
     """One receiving antenna and all behind it. gain_db, input_dbm, num_saturated: as of the last sample computed.
 
-    noise_variance: instead of the noise figure's, a transmitter's full scale = 1. The impairments' converter is not
-    used, as this one is a radio's own; `rx_dc_db` is relative to its full scale.
+    noise_variance: instead of a measured air's or the noise figure's, a transmitter's full scale = 1. The air's
+    converter is not used, as this one is a radio's own, relative to whose full scale its DC is.
     """
 
     def __init__(
         self,
-        impairments: Impairments,
+        law: AirLaw,
         seed: int,
         port: int,
         channel: int,
@@ -93,7 +93,7 @@ class RxSide:
         noise_figure_db: float,
         noise_variance: float | None,
     ) -> None:
-        self._impairments, self._seed, self.port, self._channel = impairments, seed, port, channel
+        self._law, self._seed, self.port, self._channel = law, seed, port, channel
         self._noise_figure_db, self._noise_variance = noise_figure_db, noise_variance
         self._front_ends: dict[float, FrontEnd] = {}
         self._agc, self._mode = AgcState(), "manual"
@@ -159,11 +159,20 @@ class RxSide:
 
     def _front_end(self, rate_hz: float) -> FrontEnd:
         if rate_hz not in self._front_ends:
-            variance = self._noise_variance
-            if variance is None:
-                variance = thermal_variance(rate_hz, self._noise_figure_db)
-            device_power = from_db(-self._impairments.path_loss_db)
+            _, impairments = known(self._law, None)
             self._front_ends[rate_hz] = draw_front_end(
-                self._impairments, self._seed, self.port, rate_hz, variance, device_power
+                self._law,
+                self._seed,
+                self.port,
+                rate_hz,
+                self._variance(rate_hz),
+                from_db(-impairments.path_loss_db),
             )
         return self._front_ends[rate_hz]
+
+    def _variance(self, rate_hz: float) -> float:
+        if self._noise_variance is not None:
+            return self._noise_variance
+        if isinstance(self._law, MeasuredAir):
+            return self._law.noise_at(rate_hz)
+        return thermal_variance(rate_hz, self._noise_figure_db)

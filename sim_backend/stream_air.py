@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.impairments import Impairments
+from radio.measured_air import AirLaw
 from sim_backend.air import Air
 from sim_backend.dma import Words
 from sim_backend.leg import Leg
@@ -21,14 +22,16 @@ CHANNEL_STRIDE = 1 << 16  # ports of a radio's further antennas lie that far apa
 
 @dataclass(frozen=True, kw_only=True)
 class StreamAirConfig:
-    """isolation_db: between a radio's output and its own input. cable: they are joined by 30 dB, and to nothing else.
+    """impairments: what radios and paths are drawn from, or a measured air.
 
-    noise_variance: of a receiver, a transmitter's full scale = 1; None follows from the noise figure. receiver: the
-    radio that hears others as the receiver of an air in one process does, so that the same seed is the same channels.
+    isolation_db: between a radio's output and its own input. cable: they are joined by 30 dB, and to nothing else.
+    noise_variance: of a receiver, a transmitter's full scale = 1; None is as measured, or follows from the noise
+    figure. receiver: the radio that hears others as the receiver of an air in one process does, so that the same seed
+    is the same channels.
     """
 
     seed: int = 0
-    impairments: Impairments = field(default_factory=Impairments)
+    impairments: AirLaw = field(default_factory=Impairments)
     num_channels: int = 1
     isolation_db: float = 60.0
     cable: bool = False

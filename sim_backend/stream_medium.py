@@ -12,8 +12,8 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
-from radio.impairments import Impairments
 from radio.interface import Samples
+from radio.measured_air import AirLaw
 from sim_backend.bands import Band
 from sim_backend.chain import Burst, Heard, prepare
 from sim_backend.crystal import Crystal
@@ -46,7 +46,7 @@ class StreamMedium:
 
     def __init__(
         self,
-        impairments: Impairments,
+        air: AirLaw,
         seed: int,
         *,
         radios: Mapping[int, int],
@@ -55,7 +55,7 @@ class StreamMedium:
         receiver: int | None,
         pool: Executor,
     ) -> None:
-        self._impairments, self._seed, self._radios = impairments, seed, radios
+        self._air, self._seed, self._radios = air, seed, radios
         self._own_db = CABLE_DB if cable else isolation_db
         self._cable, self._receiver, self._pool = cable, receiver, pool
         self._paths: dict[tuple[Radiator, int], Path] = {}
@@ -77,7 +77,7 @@ class StreamMedium:
         carrier = radiator.leg.tx
         loss_db = of_channel(radiator.leg.settings.tx_attenuation_db, radiator.channel)
         drawn_as = USUAL_RECEIVER if receiver == self._receiver else receiver
-        drawn = draw_path(self._impairments, self._seed, sender, *carrier.band, drawn_as)
+        drawn = draw_path(self._air, self._seed, sender, *carrier.band, drawn_as)
         if self._radios.get(receiver) == radiator.radio:
             loss_db += self._own_db
             drawn = replace(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.impairments import Impairments
+from radio.measured_air import AirLaw
 from radio.ofdm import OfdmConfig
 from radio.resource_map import element_subcarriers
 from radio.uplink import Plan, Reception, Sounding
@@ -26,7 +26,7 @@ class StreamTruth:
 
     def __init__(
         self,
-        impairments: Impairments,
+        air: AirLaw,
         seed: int,
         ofdm: OfdmConfig,
         center_hz: float,
@@ -35,7 +35,7 @@ class StreamTruth:
         settings_of: Callable[[int], StationSettings],
     ) -> None:
         self._ofdm, self._receiver, self._settings_of = ofdm, receiver, settings_of
-        self._elements = PathElements(_Paths(impairments, seed), ofdm, center_hz)
+        self._elements = PathElements(_Paths(air, seed), ofdm, center_hz)
 
     def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
         """(num_elements,) path, attenuation, receiver gain and filters; the filters' delay apart."""
@@ -68,13 +68,13 @@ class StreamTruth:
 class _Paths:
     """As `PathElements` asks for them."""
 
-    def __init__(self, impairments: Impairments, seed: int) -> None:
-        self._impairments, self._seed = impairments, seed
+    def __init__(self, air: AirLaw, seed: int) -> None:
+        self._air, self._seed = air, seed
         self._paths: dict[int, Path] = {}
 
     def path(self, port: int, receiver: int, band: Band) -> Path:
         if port not in self._paths:
-            self._paths[port] = draw_path(self._impairments, self._seed, port, *band, receiver)
+            self._paths[port] = draw_path(self._air, self._seed, port, *band, receiver)
         return self._paths[port]
 
 

@@ -64,7 +64,7 @@ class Engine:
         self.num_channels = config.num_channels
         self._pool = ThreadPoolExecutor(NUM_WORKERS, "air-worker")
         self._air = StreamAir(config, num_radios, self._pool)
-        begin = partial(begin_leg, impairments=config.impairments, seed=config.seed)
+        begin = partial(begin_leg, law=config.impairments, seed=config.seed)
         self._stations = [
             StreamState(partial(begin, port=radio), settings or StationSettings())
             for radio in range(num_radios)

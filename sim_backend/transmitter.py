@@ -1,12 +1,13 @@
 """What a transmitter's analog side does to samples; each step can stand alone and is the identity by default."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.impairments import Impairments, amplitude
+from radio.impairments import amplitude
 from radio.interface import Samples
+from radio.measured_air import AirLaw, known
 from radio.seeds import Use, stream
 from sim_backend.ports import port_key
 
@@ -58,15 +59,17 @@ class Transmitter:
         return compress(converted, self.saturation, self.smoothness)
 
 
-def draw_transmitter(impairments: Impairments, seed: int, device: int) -> Transmitter:
+def draw_transmitter(air: AirLaw, seed: int, device: int) -> Transmitter:
     """A device's own, a pure function of seed and device."""
+    given, impairments = known(air, device)
     image_phase, leakage_phase = np.exp(
         2j * np.pi * stream(seed, Use.TRANSMITTER, port_key(device)).random(2)
     )
-    return Transmitter(
+    drawn = Transmitter(
         dac_bits=impairments.dac_bits,
         image=complex(amplitude(impairments.image_db) * image_phase),
         leakage=complex(amplitude(impairments.lo_leakage_db) * leakage_phase),
         saturation=amplitude(impairments.saturation_db),
         smoothness=impairments.rapp_smoothness,
     )
+    return drawn if given is None else replace(drawn, image=given.image, leakage=given.lo_leakage)
