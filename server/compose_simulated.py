@@ -8,6 +8,7 @@ from radio.frame import element_level
 from radio.interface import RadioConfig
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
+from radio.tee_radio import TeeRadio
 from server.arm_parts import Link
 from server.config import Experiment
 from server.link_noise import element_noise_variance
@@ -60,7 +61,8 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
         for device in range(experiment.fleet.devices)
     }
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
+    tee = TeeRadio(receiver) if experiment.run.record != "none" else None
     uplink_over_radios = RadioUplink(
-        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
+        tee or receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
     )
-    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {}, tee)
