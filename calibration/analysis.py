@@ -66,9 +66,9 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
     searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
     lead = ofdm.prefix_len // 4
     offset_hz = float(capture.facts["offset_hz"])
-    for sent in capture.sent:
-        first = max(math.floor(sent.start) - 2 * lead - MARGIN, 0)
-        window = capture.samples[first : math.ceil(sent.start) + sent.num_samples + 4 * lead]
+    for sent, start in zip(capture.sent, capture.facts["arrivals"], strict=True):
+        first = max(math.floor(start) - 2 * lead - MARGIN, 0)
+        window = capture.samples[first : math.ceil(start) + sent.num_samples + 4 * lead]
         window = remove_cfo(window, -offset_hz, ofdm.sample_rate_hz)
         head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
         path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)

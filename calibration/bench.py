@@ -194,22 +194,37 @@ class Bench:
                 if last:
                     raise
                 self._receive(base + num_samples, CHUNK_LEN)  # until what did leave has passed
-        sent = tuple(self._sent(emission, base) for emission in emissions)
-        return self._captured(step, base, num_samples, sent, facts or {})
+        arrivals = [self._arrival(emission, base) for emission in emissions]
+        sent = [
+            SentBurst(
+                device=emission.device,
+                start_index=self._receiver.origin + base + math.floor(arrival),
+                num_samples=len(emission.burst.samples),
+                label=emission.label,
+                tx_gain_db=self.config(emission.device).tx_gain_db,
+                level=emission.level,
+            )
+            for emission, arrival in zip(emissions, arrivals, strict=True)
+        ]
+        exact = {
+            "arrivals": arrivals,  # samples of the capture, to a fraction
+            "departures": [emission.burst.start_index for emission in emissions],  # on the devices' clocks
+        }
+        return self._captured(step, base, num_samples, sent, {**(facts or {}), **exact})
 
     def emission(self, device: int, arrival: int, samples: Samples, label: str, level: float) -> Emission:
         """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""
         return Emission(device, Burst(samples, self.clocks[device].departure(arrival)), label, level)
 
-    def learn(self, sent: SentBurst, late_samples: float, cfo_hz: float) -> None:
+    def learn(self, device: int, departure: int, late_samples: float, cfo_hz: float) -> None:
         """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier."""
-        clock = self.clocks[sent.device]
-        behind = clock.delay_samples + clock.drift * (sent.departure - clock.reference_index)
-        self.clocks[sent.device] = Correction(
+        clock = self.clocks[device]
+        behind = clock.delay_samples + clock.drift * (departure - clock.reference_index)
+        self.clocks[device] = Correction(
             delay_samples=behind + late_samples,
             cfo_hz=cfo_hz,
             drift=-cfo_hz / self._center_hz,
-            reference_index=sent.departure,
+            reference_index=departure,
         )
 
     def close(self) -> None:
@@ -225,18 +240,10 @@ class Bench:
         margin = MARGIN_S * self.ofdm.sample_rate_hz
         return math.ceil(max([float(self._receiver.now()), *arrivals]) + margin)
 
-    def _sent(self, emission: Emission, base: int) -> SentBurst:
+    def _arrival(self, emission: Emission, base: int) -> float:
+        """Sample of a capture from `base` on at which a burst is meant to arrive."""
         clock, departure = self.clocks[emission.device], emission.burst.start_index
-        arrival = departure + clock.delay_samples + clock.drift * (departure - clock.reference_index)
-        return SentBurst(
-            device=emission.device,
-            start=arrival - base,
-            num_samples=len(emission.burst.samples),
-            label=emission.label,
-            departure=departure,
-            tx_gain_db=self.config(emission.device).tx_gain_db,
-            level=emission.level,
-        )
+        return departure + clock.delay_samples + clock.drift * (departure - clock.reference_index) - base
 
     def _captured(
         self, step: str, at: int, num_samples: int, sent: Sequence[SentBurst], facts: Mapping[str, Any]
@@ -249,7 +256,7 @@ class Bench:
             step=step,
             samples=samples,
             start_index=at + self._receiver.origin,
-            receiver=self._receiver.config,
+            config=self._receiver.config,
             sent=tuple(sent),
             facts={**facts, "offset_hz": self._offset_hz},
         )

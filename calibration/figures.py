@@ -61,7 +61,7 @@ def _spectrum(captures: Mapping[str, Capture]) -> Shown:
     axes.plot(*_density(silence.samples, rate_hz), color="#444444", linewidth=1.0, label="nobody sends")
     if "alone" in captures:
         for index, sent in enumerate(captures["alone"].sent):
-            first = round(sent.start)
+            first = sent.start_index - captures["alone"].start_index
             samples = captures["alone"].samples[first : first + sent.num_samples]
             axes.plot(
                 *_density(samples, rate_hz),

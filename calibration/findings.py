@@ -77,7 +77,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
         ),
         shared_clock=facts["shared_clock"],
         receiver=ReceiverProfile(
-            rx_gain_db=silence.receiver.rx_gain_db,
+            rx_gain_db=silence.config.rx_gain_db,
             noise_dbfs=_decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
             **hardware["receiver"],
             **receiver,

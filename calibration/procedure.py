@@ -105,8 +105,9 @@ def aside(bench: Bench) -> Capture:
 
 def align(bench: Bench, capture: Capture) -> None:
     """Learn from probes where every device's clock stands."""
-    for sent, found in alone_estimates(capture):
-        bench.learn(sent, found.start + found.delay_samples - sent.start, found.cfo_hz)
+    exact = zip(capture.facts["departures"], capture.facts["arrivals"], strict=True)
+    for (sent, found), (departure, arrival) in zip(alone_estimates(capture), exact, strict=True):
+        bench.learn(sent.device, departure, found.start + found.delay_samples - arrival, found.cfo_hz)
 
 
 def together(bench: Bench, span_s: float) -> Capture:

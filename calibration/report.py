@@ -94,4 +94,4 @@ def _png(each: Shown) -> bytes:
 
 def captured_s(captures: Mapping[str, Capture]) -> float:
     """Seconds of air that were recorded."""
-    return sum(len(each.samples) / each.receiver.sample_rate_hz for each in captures.values())
+    return sum(len(each.samples) / each.config.sample_rate_hz for each in captures.values())

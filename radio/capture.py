@@ -1,5 +1,6 @@
-"""What a receiver heard in one stretch of time, and what it was meant to hear: all that an estimate is made from."""
+"""What a receiver heard in one go, and what was sent to it meanwhile: the unit of recordings and of measurements."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,31 +10,40 @@ from radio.interface import RadioConfig, Samples
 
 @dataclass(frozen=True, kw_only=True)
 class SentBurst:
-    """A burst of a device as it was meant to arrive, by what was known of its clock.
+    """A device's burst, as its receiver expects it.
 
-    start: sample of the capture at which its first sample arrives, to a fraction. departure: index of the device's own
-    clock at which it leaves. label: its waveform by name.
-    tx_gain_db: of the transmitter while it left. level: amplitude, in full scales, of a resource element of power 1,
-    or of the waveform's unit.
+    start_index: where its first sample is to arrive, on the receiver's clock. label: which burst, in a word.
+    tx_gain_db: of the device's radio; level: amplitude of a resource element of power 1, or of a tone, full scale is 1.
+    band_hz: its edges over the carrier; None: the whole sampled bandwidth.
     """
 
     device: int
-    start: float
+    start_index: int
     num_samples: int
     label: str
-    departure: int = 0
     tx_gain_db: float = 0.0
     level: float = 1.0
+    band_hz: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Capture:
-    """samples: (num_samples,) complex64 from `start_index` of the receiver's clock. step: what it was made for.
-    receiver: settings while it lasted. facts: what else belongs to it, as JSON can hold it."""
+    """Samples without a hole.
 
-    step: str
+    start_index: of the first, on the receiver's own clock. config: the receiver's. step: what the capture was made for.
+    sent: what reaches into it, whether it was heard or not. facts: JSON values that whoever evaluates the capture
+    needs. unix_s: host's clock when the samples were handed over, now by default.
+    """
+
     samples: Samples
     start_index: int
-    receiver: RadioConfig
+    config: RadioConfig
+    step: str
     sent: tuple[SentBurst, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    unix_s: float = field(default_factory=time.time)
+
+    @property
+    def end_index(self) -> int:
+        """Of the receiver's clock, behind the last sample."""
+        return self.start_index + len(self.samples)

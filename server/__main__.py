@@ -160,6 +160,19 @@ def status(
 
 
 @app.command()
+def replay(
+    recording: run_options.RecordingPath,
+) -> None:
+    """Decode a recording again and compare with what was found live; exit code 1 if a bit differs."""
+    from server.replay_command import print_replay, replay_recording
+
+    with _refusing_bad_input():
+        replayed = replay_recording(recording)
+    print_replay(out, replayed)
+    raise typer.Exit(0 if replayed.is_same else 1)
+
+
+@app.command()
 def doctor(
     radio: run_options.Examined = None,
     lab: run_options.LabHere = None,
@@ -332,7 +345,7 @@ def _run_one(parts: Parts, folder: Path, remote: Remote | None) -> dict[str, Any
         return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
     if not (folder / MANIFEST).exists():  # so that everybody can tell whether this process lives
         write_manifest(folder, experiment, num_workers(experiment), [])
-    with open_bench(parts, remote, folder / BOARD) as bench:
+    with open_bench(parts, remote, folder / BOARD, folder) as bench:
         hosts = bench.hosts() if bench.hosts else None
         write_manifest(folder, experiment, num_workers(experiment), bench.radios, hosts)
         try:

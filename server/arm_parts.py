@@ -7,6 +7,7 @@ from devices.messages import DeviceSettings
 from devices.proxy import Handler
 from radio.interface import Radio
 from radio.schedule import Schedule
+from radio.tee_radio import TeeRadio
 from radio.uplink import Scheme, Truth, Uplink
 from server.config import Arm
 
@@ -34,7 +35,8 @@ class Parts(NamedTuple):
 class Link(NamedTuple):
     """An uplink, the truth behind it if known, E|h| of its model, and its radios as the manifest lists them.
 
-    radio_of: radios of devices that transmit by themselves.
+    radio_of: radios of devices that transmit by themselves. tee: what the receiver is heard by, where rounds are
+    recorded.
     """
 
     uplink: Uplink
@@ -42,3 +44,4 @@ class Link(NamedTuple):
     mean_gain: float | None
     radios: list[dict[str, Any]]
     radio_of: Mapping[int, Radio]
+    tee: TeeRadio | None = None

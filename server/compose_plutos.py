@@ -15,6 +15,7 @@ from radio.pluto_timeline import StreamShape
 from radio.rebased import RebasedRadio
 from radio.safety import preflight
 from radio.schedule import Schedule
+from radio.tee_radio import TeeRadio
 from radio.uplink import Truth, Uplink
 from server.air_command import AirPlan, plan_of
 from server.arm_parts import Link
@@ -46,13 +47,14 @@ def open_plutos(
 ) -> Link:
     """uris: the receiver's, then those of devices in this process; bench: whose radios they are, if virtual."""
     receiver, transmitters = open_radios(experiment, opened, uris, bench is not None)
-    uplink = _uplink_over(experiment, schedule, receiver, bench)
+    tee = TeeRadio(receiver) if experiment.run.record != "none" else None
+    uplink = _uplink_over(experiment, schedule, tee or receiver, bench)
     statuses = [
         {"uri": uri, **dataclasses.asdict(each.status())}
         for uri, each in zip(uris, (receiver, *transmitters.values()), strict=True)
     ]
     truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
-    return Link(uplink, truth, None, statuses, transmitters)
+    return Link(uplink, truth, None, statuses, transmitters, tee)
 
 
 def open_radios(

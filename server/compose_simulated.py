@@ -11,6 +11,7 @@ from radio.interface import RadioConfig
 from radio.measured_air import AirLaw
 from radio.schedule import Schedule
 from radio.seeds import Use, stream
+from radio.tee_radio import TeeRadio
 from server.arm_parts import Link
 from server.config import Experiment
 from server.link_noise import element_noise_variance, mean_power_db
@@ -55,10 +56,11 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     receiver, transmitters = simulated_radios(experiment, shared_air)
     level = element_level(link.backoff_db, ofdm)
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
+    tee = TeeRadio(receiver) if experiment.run.record != "none" else None
     uplink_over_radios = RadioUplink(
-        receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
+        tee or receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
     )
-    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {})
+    return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {}, tee)
 
 
 def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRadio", dict[int, "SimRadio"]]:

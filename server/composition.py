@@ -15,6 +15,7 @@ from radio.frame import element_level
 from radio.heap import keep_freed_memory
 from radio.schedule import Schedule
 from radio.schemes.registry import is_coherent, load_scheme
+from radio.uplink import Uplink
 from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
 from server.board import DeviceNow, FleetNow, posted
@@ -34,8 +35,11 @@ from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
 from server.launch import Remote
 from server.mean_powers import CalibratedUplink
+from server.receiver import RadioUplink
+from server.round_recorder import RoundRecorder
 from server.rounds import Rounds
 from server.support_rule import support_rule
+from server.taped_uplink import TapedUplink
 
 if TYPE_CHECKING:
     from devices.agent import Agent
@@ -115,10 +119,13 @@ def _build_agents(settings: DeviceSettings) -> "dict[int, Agent]":
 
 
 @contextmanager
-def open_bench(parts: Parts, remote: Remote | None = None, board: Path | None = None) -> Iterator[Bench]:
+def open_bench(
+    parts: Parts, remote: Remote | None = None, board: Path | None = None, recordings: Path | None = None
+) -> Iterator[Bench]:
     """Radios on, and off again whatever happens. RadioError if one cannot be had, FleetError if devices do not come.
 
-    board: the file that shows meanwhile which devices are there and at what.
+    board: the file that shows meanwhile which devices are there and at what. recordings: folder of the arm, in which
+    rounds are recorded as `run.record` says; nowhere if None.
     """
     keep_freed_memory()
     experiment = parts.arm.experiment
@@ -150,10 +157,22 @@ def open_bench(parts: Parts, remote: Remote | None = None, board: Path | None = 
         uplink = link.uplink
         if link.mean_gain is None and not is_coherent(parts.scheme):
             uplink = CalibratedUplink(uplink)
+        uplink, recorder = _recorded(parts, link, uplink, recordings)
         update = experiment.update
         rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
-        rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule)
+        rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule, recorder)
         yield Bench(rounds, link.radios, hosts)
+
+
+def _recorded(
+    parts: Parts, link: Link, uplink: Uplink, folder: Path | None
+) -> tuple[Uplink, RoundRecorder | None]:
+    """The uplink, and who records what is received by it; nobody where no radio does, or nothing is to be recorded."""
+    if link.tee is None or folder is None:
+        return uplink, None
+    assert isinstance(link.uplink, RadioUplink)
+    taped = TapedUplink(uplink, link.uplink, link.tee)
+    return taped, RoundRecorder(parts.arm.experiment, parts.schedule, taped, link.tee, folder, link.radios)
 
 
 def _now(proxy: LocalProxy, num_devices: int) -> FleetNow:

@@ -29,7 +29,8 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The `run` table. threads: workers, 0 for one a core; does not change the bits."""
+    """The `run` table. threads: workers, 0 for one a core; does not change the bits. record: which rounds leave a
+    recording of what was received, where radios receive: none, those that fail, or every record_every-th too."""
 
     rounds: Count = 100
     seed: Annotated[int, Meta(ge=0)] = 0
@@ -39,6 +40,8 @@ class RunSettings:
     progress_tasks: Annotated[int, Meta(ge=2)] = 60
     probe_tasks: Count = 1
     checkpoint_every: Count = 10
+    record: Literal["none", "failed", "rounds"] = "none"
+    record_every: Count = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,8 @@ class _Arm:
         run, began_s = self.rounds.experiment.run, time.monotonic()
         outcome = run_round(self.rounds, index, self.state.theta)
         record = outcome.record
+        if self.rounds.recorder is not None:
+            self.rounds.recorder.keep(record, outcome.estimate)
         journal.round_over(record, time.monotonic() - began_s)
         if outcome.missing:
             append_round(self.folder, record)

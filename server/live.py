@@ -53,6 +53,11 @@ class LiveUplink(RadioUplink):
         super().__init__(receiver, {}, schedule, backoff_db, center_hz)
         self._rebased, self._live = receiver, schedule
 
+    @property
+    def origin(self) -> int:
+        """Where the receiver's clock was met."""
+        return self._rebased.origin
+
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
         """A meeting if there is somebody to meet. RadioError while the receiver's link is lost and stays so."""
         self._rebased.configure()

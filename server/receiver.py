@@ -68,6 +68,16 @@ class RadioUplink:
         self._clocks = Clocks(schedule, center_hz)
         self._num_turns = 0  # of acquisition, in this round
 
+    @property
+    def origin(self) -> int:
+        """Receiver's index at which the clock that slots and plans mean reads 0."""
+        return 0
+
+    @property
+    def lateness(self) -> int:
+        """Samples by which what was sounded last came later than its slot says."""
+        return self._offset + window_lead(self._ofdm)
+
     def slot(self, round_index: int, devices: tuple[int, ...]) -> Slot:
         """The round's first slot on the nominal clock: an acquisition only if something has to be acquired."""
         self._num_turns = 0
@@ -199,7 +209,7 @@ class RadioUplink:
         self._num_turns += len(slot.devices)
         corrections = self._clocks.corrections(self._clocks.fresh(slot.round, slot.sounding))
         for turn, device in enumerate(slot.devices):
-            found = self._find(slot, turn)
+            found = self.find(slot, turn)
             if found is None:
                 self._clocks.distrust([device])
             elif device in slot.sounding:
@@ -214,8 +224,8 @@ class RadioUplink:
             )
         return self._schedule.sounding_after(slot, heard, corrections)
 
-    def _find(self, slot: AcquisitionSlot, turn: int) -> Track | None:
-        """The device of a turn, if it is heard."""
+    def find(self, slot: AcquisitionSlot, turn: int) -> Track | None:
+        """The device of a turn, if it is heard; nothing is remembered."""
         device = slot.devices[turn]
         turn_index = slot.start_index + turn * slot.turn_len
         heard = self._receive(turn_index, slot.turn_len)

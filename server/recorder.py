@@ -29,7 +29,7 @@ CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME, AIR = (
     "air.json",
 )
 NO_BITS = {  # settings that may change between a run and its continuation
-    ("run", "threads"),
+    *(("run", key) for key in ("threads", "record", "record_every")),
     *(("fleet", key) for key in ("repeats", "beat_s", "lost_s", "reply_s", "return_s")),
 }
 

@@ -34,6 +34,7 @@ from server.planning import (
     power_budgets,
     rms_update,
 )
+from server.round_recorder import RoundRecorder
 from server.support_rule import SupportRule
 from server.truncation_plan import fading_mean_powers, round_threshold
 
@@ -43,18 +44,20 @@ Parameters = NDArray[np.float32]
 
 class Outcome(NamedTuple):
     """After a round: the parameters, its line for the record, and what was received, if anything was. missing: the
-    devices that it had too few without, none of a round that had its quorum."""
+    devices that it had too few without, none of a round that had its quorum. estimate: what was decoded."""
 
     theta: Parameters
     record: Record
     reception: Reception | None
     missing: tuple[int, ...] = ()
+    estimate: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True)
 class Rounds:
     """The server's collaborators. mean_gain: E|h| of the channel's model, None where no
-    model is stated and the mean of what is measured serves; truth: None on real radios."""
+    model is stated and the mean of what is measured serves; truth: None on real radios; recorder: of what is
+    received, None where nothing is to be recorded."""
 
     experiment: Experiment
     proxy: DeviceProxy
@@ -63,6 +66,7 @@ class Rounds:
     mean_gain: float | None
     truth: Truth | None
     support_rule: SupportRule | None = None
+    recorder: RoundRecorder | None = None
 
     def run(self, index: int, theta: Parameters) -> Outcome:
         """Round `index` from theta: train, sound, plan, transmit, decode, update, acknowledge.
@@ -82,7 +86,8 @@ class Rounds:
             delivered = payload.plan.devices
             if self.support_rule and payload.plan.support is not None:
                 self.support_rule.learn(payload.plan.support, estimate)
-            outcome = Outcome((theta - estimate).astype(np.float32), record, payload.reception)
+            updated = (theta - estimate).astype(np.float32)
+            outcome = Outcome(updated, record, payload.reception, estimate=estimate)
         except NoQuorum as error:
             record["failed"] = str(error)
             return Outcome(theta, record, None, error.missing)

@@ -99,6 +99,10 @@ Radio = Annotated[
 NewKeyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the keys")]
 KeyNames = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices, by --id")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run, or of one of its arms")]
+RecordingPath = Annotated[
+    Path,
+    typer.Argument(metavar="RECORDING", help="Path of a SigMF recording, with or without its suffix"),
+]
 Examined = Annotated[
     list[str] | None,
     typer.Option(metavar="URI", help="Examine a radio, e.g. ip:192.168.2.1; may be repeated."),

@@ -51,6 +51,11 @@ class TriggeredUplink(RadioUplink):
         self._base = 0  # the receiver's index of the last edge, by the clock that the schedule means
         self._sounded_at = 0  # of the sounding's
 
+    @property
+    def origin(self) -> int:
+        """The last edge."""
+        return self._base
+
     def sound(self, slot: Slot, sent: Emissions) -> Slot | Sounding:
         """Find the edge's slot, then as ever. Raises SyncError."""
         assert isinstance(slot, SoundingSlot)  # an edge needs no acquisition

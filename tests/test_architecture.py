@@ -80,7 +80,7 @@ def test_learning_imports_nothing_of_ours():
 def test_every_import_at_the_top_is_in_the_standard_library_or_declared():
     declared = {
         "numpy", "scipy", "msgspec", "typer", "rich", "matplotlib", "PIL", "safetensors", "torch", "gnuradio",
-        "adi", "iio", "zmq",
+        "adi", "iio", "zmq", "sigmf",
     }  # fmt: skip
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
