@@ -21,11 +21,12 @@ from devices.proxy import WORKERS
 from devices.wire.keys import KeyFileError, make_keys
 from radio.interface import RadioError
 from server import air_options as options
-from server import journal, run_options
+from server import calibrate_options, journal, run_options
 from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
 from server.arm_parts import Parts
+from server.calibration_console import print_profile, steps_of
 from server.compose_air import open_air
 from server.compose_device import host_devices
 from server.compose_measured import with_measured_air
@@ -215,6 +216,28 @@ def silence(
             raise ConfigError("no radio is named; give URI ..., or --lab FILE")
         shares = shares_here(load_lab(lab), name) if lab is not None else []
     raise typer.Exit(silence_all([*(uris or ()), *(share.radio for share in shares if share.radio)]))
+
+
+@app.command()
+def calibrate(
+    config: calibrate_options.Config,
+    settings: calibrate_options.Settings = None,
+    folder: calibrate_options.Folder = None,
+    long: calibrate_options.Long = False,
+) -> None:
+    """Measure radios and channels: what they do, whether they can aggregate in the air, and how well."""
+    from server.calibrate_command import calibration_folder, experiment_to_calibrate, extent_of
+    from server.compose_calibration import calibrate_into
+    from server.compose_measured import with_measured_air
+
+    with _refusing_bad_input():
+        experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
+        place = calibration_folder(folder)
+    with ending_on_sigterm(), _reporting_failure(), steps_of(out) as tell:
+        profile, missing = calibrate_into(place, experiment, extent_of(long), tell)
+    print_profile(out, profile, missing)
+    out.print(f"calibration {place}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if missing else 0)
 
 
 @app.command()

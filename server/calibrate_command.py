@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from calibration.procedure import Extent
 from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.config_file import load_arms
 
 PLACE = Path("runs")
+LONG_S = 30.0
 
 
 def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
@@ -30,6 +32,11 @@ def calibration_folder(folder: Path | None) -> Path:
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigError(f"--out {folder} is taken; give another folder, or an empty one")
     return folder
+
+
+def extent_of(long: bool) -> Extent:
+    """How much is measured."""
+    return Extent(span_s=LONG_S) if long else Extent()
 
 
 def _check(arm: Arm) -> None:

@@ -2,19 +2,38 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibration.bench import Bench, Terms
+from calibration.figures import figures_of
+from calibration.findings import find_out
+from calibration.procedure import Extent, calibrate
+from calibration.profile import FILE_NAME, Profile, write_profile
+from calibration.report import write_report
 from calibration.search import Searcher
 from radio.air_config import Fading
 from radio.capture import Capture
 from radio.interface import Radio
-from server.compose_plutos import open_radios, receiver_first, virtual_bench
+from radio.recording import RecordingWriter
+from radio.recording_fields import About
+from server.compose_plutos import (
+    air_plan,
+    check_safety,
+    check_uris,
+    open_radios,
+    receiver_first,
+    virtual_bench,
+)
 from server.compose_simulated import simulated_radios
 from server.config import Experiment
+from server.toml_tables import to_tables, to_toml
 
 if TYPE_CHECKING:
     from sim_backend.air import Air
+
+KIND = "calibration"  # of a recording
+RECORDING = "captures"
 
 
 @contextmanager
@@ -62,3 +81,40 @@ def _air(experiment: Experiment) -> "Air":
             BlockChannel(Fading(law=link.fading, rician_k_db=link.rician_k_db), air, seed, block_len)
         )
     return Air(medium, memory_s=1.0)
+
+
+def calibrate_into(
+    folder: Path, experiment: Experiment, extent: Extent, tell: Callable[[str], None]
+) -> tuple[Profile, dict[int, str]]:
+    """Measure, record, and write profile and report; of devices that were not heard why.
+
+    Raises RadioError, and ConfigError for radios that may not be switched on.
+    """
+    check_radios(experiment)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(to_toml(to_tables(experiment)), encoding="utf-8")
+    about = About(kind=KIND, description="airmeta calibrate", hardware=_receiver_of(experiment))
+    with (
+        RecordingWriter(folder / RECORDING, about) as writer,
+        open_calibration(experiment, writer.write) as bench,
+    ):
+        captures, missing = calibrate(bench, extent, tell)
+    tell("working it out")
+    profile = find_out(captures)
+    write_profile(folder / FILE_NAME, profile)
+    write_report(folder, profile, figures_of(captures), missing)
+    return profile, missing
+
+
+def check_radios(experiment: Experiment) -> None:
+    """ConfigError for what cannot be opened or must not be sent into."""
+    if experiment.link.backend != "pluto":
+        return
+    check_safety(experiment)
+    check_uris(experiment, None)
+    if not experiment.radio.uris:
+        air_plan(experiment)
+
+
+def _receiver_of(experiment: Experiment) -> str:
+    return experiment.radio.uris[0] if experiment.radio.uris else f"simulated ({experiment.link.backend})"
