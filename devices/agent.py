@@ -1,6 +1,6 @@
 """One edge device: answers the server's requests. Its only state is its memory and the round in hand."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,21 +16,11 @@ from devices.learning.meta_gradient import adapt, local_update, meta_gradient
 from devices.learning.models import Model, load_model
 from devices.memory import combine, remember
 from devices.messages import DeviceSettings, Reply, Request
+from devices.sender import Sender
 from radio.channel_state import ChannelState
-from radio.frame import modulate_frame, payload_peak
-from radio.interface import Burst, check_full_scale
-from radio.pilots import Place
-from radio.schemes.registry import is_on_air, load_scheme, pack_bits
+from radio.schemes.registry import load_scheme
 from radio.seeds import Use, stream
-from radio.sounding import (
-    AcquisitionSlot,
-    MeetingSlot,
-    SoundingSlot,
-    acquisition_burst,
-    meeting_burst,
-    sounding_bursts,
-)
-from radio.uplink import Plan, Scheme, Slot
+from radio.uplink import Plan, Scheme
 
 
 @dataclass
@@ -63,9 +53,11 @@ class Agent:
     model: Model
     scheme: Scheme
     memory: NDArray[np.float32] = field(init=False)
+    _sender: Sender = field(init=False)
     _round: _Round | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self._sender = Sender(self.device, self.scheme, self.settings.waveform)
         self.memory = np.zeros(self.model.num_parameters, dtype=np.float32)
 
     def handle(self, request: Request) -> Reply:
@@ -76,10 +68,11 @@ class Agent:
             case messages.Train():
                 return self._train(request)
             case messages.Sound(slot):
-                return messages.Sent(self._sounding(slot))
+                return messages.Sent(self._sender.sounding(slot))
             case messages.Prepare(draft, channel):
-                self._current(draft.round).channel = channel
-                return self._prepare(draft)
+                current = self._current(draft.round)
+                current.channel = channel
+                return self._sender.prepare(draft, current.update, channel)
             case messages.Transmit(plan):
                 return self._transmit(plan)
             case messages.Acknowledge(index, delivered):
@@ -121,50 +114,12 @@ class Agent:
         norm2 = float(np.dot(update, update))
         return messages.Trained(norm2, update, None if self.settings.memory == "long" else kept)
 
-    def _sounding(self, slot: Slot) -> tuple[Burst, ...]:
-        if self.settings.waveform is None:
-            return ()
-        ofdm, level = self.settings.waveform
-        match slot:
-            case MeetingSlot():
-                bursts: tuple[Burst, ...] = (meeting_burst(slot, ofdm),)
-            case AcquisitionSlot():
-                bursts = (acquisition_burst(slot, self.device, ofdm),)
-            case SoundingSlot():
-                bursts = sounding_bursts(slot, self.device, ofdm)
-        return tuple(Burst(np.float32(level) * burst.samples, burst.start_index) for burst in bursts)
-
-    def _prepare(self, draft: Plan) -> Reply:
-        amplitudes, sent = self._encode(draft)
-        power = float(np.vdot(amplitudes, amplitudes).real) / max(1, draft.num_elements)
-        sent_norm2 = float(np.dot(sent, sent))
-        if self.settings.waveform is None or not is_on_air(self.scheme):
-            return messages.Prepared(power, sent_norm2=sent_norm2)
-        ofdm, level = self.settings.waveform
-        channel = self._channel(self._current(draft.round))
-        return messages.Prepared(power, payload_peak(amplitudes, channel, level, ofdm), sent_norm2)
-
     def _transmit(self, plan: Plan) -> Reply:
         current = self._current(plan.round)
-        amplitudes, sent = self._encode(plan)
-        left = remember(self.settings.memory, current.update, current.delta, sent)
-        if not is_on_air(self.scheme):
-            current.left, bits = left, pack_bits(self.scheme, current.update, plan)
-            return messages.Sent((), amplitudes, sent, self._told(left), np.packbits(bits), len(bits))
-        if self.settings.waveform is None:
-            emitted = Burst(np.asarray(amplitudes), 0)
-        else:
-            ofdm, level = self.settings.waveform
-            place = Place(plan.devices.index(self.device), len(plan.devices))
-            channel = self._channel(current)
-            emitted = modulate_frame(amplitudes, channel, plan.start_index, level, ofdm, place)
-            check_full_scale(emitted.samples)  # here, where it is this device's failure and not the round's
-        current.left = left
-        return messages.Sent((emitted,), amplitudes, sent, self._told(left))
-
-    def _told(self, left: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """What the server can tell by itself does not travel."""
-        return None if self.settings.memory == "long" else left
+        reply, sent = self._sender.transmit(plan, current.update, self._channel(current))
+        current.left = remember(self.settings.memory, current.update, current.delta, sent)
+        told = None if self.settings.memory == "long" else current.left  # which the server can tell by itself
+        return replace(reply, left=told)
 
     def _acknowledge(self, index: int, delivered: bool) -> Reply:
         if self._round is not None and self._round.index == index:
@@ -205,10 +160,6 @@ class Agent:
     def _draw_task(self, rng: np.random.Generator) -> Task:
         task = self.settings.task
         return draw_task(self.data.pool, self.data.classes, task.ways, task.shots, task.queries, rng)
-
-    def _encode(self, plan: Plan) -> tuple[NDArray[np.complexfloating], NDArray[np.floating]]:
-        current = self._current(plan.round)
-        return self.scheme.encode(current.update, self._channel(current), plan)
 
     def _current(self, index: int) -> _Round:
         if self._round is None or self._round.index != index:

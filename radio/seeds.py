@@ -29,6 +29,7 @@ class Use(IntEnum):
     ELEMENT_ORDER = 18
     SUPPORT = 19
     ELEMENT_PHASE = 20
+    KNOWN_VECTOR = 21
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:
