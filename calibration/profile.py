@@ -96,7 +96,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     delay_spread_s: Entry | None = None
     coherence_bandwidth_hz: Entry | None = None
     coherence_time_s: Entry | None = None
-    doppler_hz: Entry | None = None
+    rician_k_db: Entry | None = None
     phase_noise_deg: Entry | None = None
     phase_noise_corner_hz: Entry | None = None
     jitter_s: Entry | None = None

@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+from calibration.profile import read_profile
+from calibration.remake import measured_air
+from radio.decibel import to_db
 from radio.measured_air import MeasuredAir
 from server.config import ConfigError, Experiment
 from server.measured_checks import check_measured, fleet_of
@@ -20,14 +23,18 @@ def with_measured_air(experiment: Experiment) -> Experiment:
     drawn as it is. ConfigError."""
     if experiment.air.measured is None:
         return experiment
-    measured = fleet_of(experiment, load_measured_air(Path(experiment.air.measured)))
+    over_plutos = experiment.link.backend == "pluto"
+    measured = fleet_of(experiment, load_measured_air(Path(experiment.air.measured), over_plutos))
     known = dataclasses.replace(experiment, measured=measured)
     check_measured(known, measured)
     return known
 
 
-def load_measured_air(path: Path) -> MeasuredAir:
-    """Of a file that `dump_measured_air` wrote. ConfigError, in one line that names the file."""
+def load_measured_air(path: Path, over_plutos: bool = False) -> MeasuredAir:
+    """Of a calibration's profile, or of a file that `dump_measured_air` wrote. ConfigError, in one line that names it.
+
+    over_plutos: whether the hardware's nominal gains come on top of those given.
+    """
     try:
         held = json.loads(path.read_bytes())
     except OSError as error:
@@ -36,6 +43,8 @@ def load_measured_air(path: Path) -> MeasuredAir:
         ) from error
     except ValueError as error:
         raise ConfigError(f'air.profile = "{path}": not JSON: {error}; {REMEDY}') from error
+    if isinstance(held, dict) and "numerology" in held:
+        return _air_of_profile(path, over_plutos)
     version = held.pop("version", None) if isinstance(held, dict) else None
     if version != VERSION:
         raise ConfigError(
@@ -45,6 +54,20 @@ def load_measured_air(path: Path) -> MeasuredAir:
         return msgspec.convert(held, MeasuredAir, dec_hook=_complex_from)
     except msgspec.ValidationError as error:
         raise ConfigError(f'air.profile = "{path}": {str(error).replace("`", "")}; {REMEDY}') from error
+
+
+def _air_of_profile(path: Path, over_plutos: bool) -> MeasuredAir:
+    try:
+        profile = read_profile(path)
+        if not over_plutos:  # one full scale for all, which is what was measured
+            return measured_air(profile, lambda gain_db: 0.0, lambda gain_db: 0.0)
+        from sim_backend.levels import adc_amplitude
+
+        return measured_air(
+            profile, lambda gain_db: gain_db, lambda gain_db: 2.0 * to_db(adc_amplitude(gain_db))
+        )
+    except ValueError as error:
+        raise ConfigError(f'air.profile = "{path}": {error}') from error
 
 
 def dump_measured_air(air: MeasuredAir) -> bytes:

@@ -30,7 +30,7 @@ from server.compose_plutos import (
     virtual_bench,
 )
 from server.compose_simulated import open_simulated
-from server.config import ON_AIR, Arm, ConfigError
+from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
 from server.launch import Remote
@@ -69,29 +69,9 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
             f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '
             'apt-get install gnuradio and run make setup, or set link.backend = "symbol"'
         )
-    ofdm = experiment.ofdm()
-    settings = DeviceSettings(
-        seed=experiment.run.seed,
-        task=experiment.task,
-        model=experiment.model,
-        learning=experiment.learning,
-        scheme=link.scheme,
-        scheme_options=experiment.scheme_options(),
-        memory=experiment.update.memory,
-        devices=experiment.fleet.devices,
-        held_out=experiment.fleet.held_out,
-        classes_per_device=experiment.fleet.classes_per_device,
-        waveform=(ofdm, element_level(link.backoff_db, ofdm)) if link.backend in ON_AIR else None,
-    )
+    settings = settings_of(experiment)
     agents = _build_agents(settings) if remote is None else {}
-    schedule = Schedule(
-        ofdm=ofdm,
-        round_s=link.round_s,
-        gap_s=link.gap_s,
-        free_clocks=experiment.radio.reference == "free",
-        crystal_ppm=experiment.radio.crystal_ppm,
-        num_devices=experiment.fleet.devices,
-    )
+    schedule = schedule_of(experiment)
     dimension = agents[0].model.num_parameters if agents else None
     handlers = {device: agent.handle for device, agent in agents.items()}
     parts = Parts(
@@ -106,6 +86,36 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
         if not experiment.radio.uris:
             air_plan(experiment)
     return parts
+
+
+def settings_of(experiment: Experiment) -> DeviceSettings:
+    """What devices have to know."""
+    link, ofdm = experiment.link, experiment.ofdm()
+    return DeviceSettings(
+        seed=experiment.run.seed,
+        task=experiment.task,
+        model=experiment.model,
+        learning=experiment.learning,
+        scheme=link.scheme,
+        scheme_options=experiment.scheme_options(),
+        memory=experiment.update.memory,
+        devices=experiment.fleet.devices,
+        held_out=experiment.fleet.held_out,
+        classes_per_device=experiment.fleet.classes_per_device,
+        waveform=(ofdm, element_level(link.backoff_db, ofdm)) if link.backend in ON_AIR else None,
+    )
+
+
+def schedule_of(experiment: Experiment) -> Schedule:
+    """When things happen in a round."""
+    return Schedule(
+        ofdm=experiment.ofdm(),
+        round_s=experiment.link.round_s,
+        gap_s=experiment.link.gap_s,
+        free_clocks=experiment.radio.reference == "free",
+        crystal_ppm=experiment.radio.crystal_ppm,
+        num_devices=experiment.fleet.devices,
+    )
 
 
 def _build_agents(settings: DeviceSettings) -> "dict[int, Agent]":

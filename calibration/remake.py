@@ -1,0 +1,122 @@
+"""From a profile to an air that behaves like the one it was measured on."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import j0
+
+from calibration.delay import centred_bins, estimate_mean_delay, remove_delay
+from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ProfileError
+from radio.decibel import from_db, to_db
+from radio.impairments import NEVER_DB, FadingLaw
+from radio.measured_air import MeasuredAir, MeasuredDevice
+from radio.ofdm import OfdmConfig
+
+REACH = 12  # samples of taps on either side of the mean delay: a path between samples has tails
+SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
+SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
+STEADY_K_DB = 40.0  # line of sight over scattering from which a channel holds still
+COHERENT = 0.9  # correlation at the lag that is called the coherence time
+
+
+def measured_air(
+    profile: Profile, tx_db: Callable[[float], float], rx_db: Callable[[float], float]
+) -> MeasuredAir:
+    """tx_db, rx_db: what a radio's gain settings do, from full scale to what `MeasuredAir` means by it.
+
+    Raises ProfileError where a device lacks what an air needs.
+    """
+    rx_gain_db = rx_db(profile.receiver.rx_gain_db)
+    noise = profile.receiver.noise_dbfs
+    return MeasuredAir(
+        devices=tuple(
+            _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db) for each in profile.devices
+        ),
+        noise_variance=0.0 if noise is None else from_db(noise.value - rx_gain_db),
+        sample_rate_hz=profile.numerology.sample_rate_hz,
+        rx_image=_seen(profile.receiver.image),
+        rx_dc=_seen(profile.receiver.dc),
+    )
+
+
+def taps_of(response: NDArray[np.complex128], ofdm: OfdmConfig) -> NDArray[np.complex128]:
+    """(2 REACH + 1,) gains of taps a sample apart, the middle one at the mean delay: the least that make a response."""
+    centred = remove_delay(response, float(estimate_mean_delay(response, ofdm)), ofdm)
+    delays = np.arange(-REACH, REACH + 1)
+    turns = np.exp(-2j * np.pi * np.outer(centred_bins(ofdm), delays) / ofdm.fft_len)
+    return np.asarray(np.linalg.lstsq(turns, centred, rcond=SEEN)[0])
+
+
+def doppler_hz(coherence_time_s: float, rician_k: float) -> float:
+    """Of Jakes' spectrum with a line of sight, whose correlation is (K + J_0(2 pi f lag)) / (K + 1); 0 where the line
+    alone keeps it above the level."""
+    scattered = COHERENT * (rician_k + 1.0) - rician_k
+    if scattered <= -0.4:  # the least that J_0 takes
+        return 0.0
+    root = brentq(lambda x: j0(x) - scattered, 0.0, 3.8317)
+    return float(root) / (2.0 * math.pi * coherence_time_s)
+
+
+def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> MeasuredDevice:
+    if device.response is None:
+        raise ProfileError(
+            f"device {device.device} was not heard when the profile was made; calibrate again, or take it out"
+        )
+    numerology = profile.numerology
+    ofdm = OfdmConfig(
+        fft_len=numerology.fft_len,
+        prefix_len=numerology.prefix_len,
+        num_active=numerology.num_active,
+        sample_rate_hz=numerology.sample_rate_hz,
+    )
+    response = np.array(device.response.re) + 1j * np.array(device.response.im)
+    taps = taps_of(response, ofdm)
+    energy = float(np.sum(np.abs(taps) ** 2))
+    fading, k_db, turning_hz = _fading(device)
+    cfo_hz = 0.0 if profile.shared_clock else _value(device.cfo_hz)
+    return MeasuredDevice(
+        gain_db=to_db(energy) - hardware_db,
+        delay_s=min(_value(device.delay_s), 1e-3) if _is_path(device.delay_s) else 0.0,
+        tap_delays_s=tuple((np.arange(len(taps)) / ofdm.sample_rate_hz).tolist()),
+        taps=tuple(map(complex, taps / math.sqrt(energy))),
+        fading=fading,
+        rician_k_db=k_db,
+        doppler_hz=turning_hz,
+        clock_offset_ppm=1e6 * cfo_hz / numerology.center_hz,
+        drift_hz_per_root_s=0.0 if profile.shared_clock else _value(device.drift_hz_per_root_s),
+        phase_noise_deg=_value(device.phase_noise_deg),
+        phase_noise_corner_hz=_value(device.phase_noise_corner_hz) or 10e3,
+        image=_seen(device.image),
+        lo_leakage=_seen(device.leakage),
+        saturation_db=_value(device.saturation_db, NEVER_DB),
+        rapp_smoothness=_value(device.smoothness, 3.0),
+    )
+
+
+def _fading(device: DeviceProfile) -> tuple[FadingLaw, float, float]:
+    time_s, k_db = device.coherence_time_s, _value(device.rician_k_db, STEADY_K_DB)
+    if time_s is None or time_s.bound or k_db >= STEADY_K_DB:
+        return "none", 6.0, 0.0
+    turning_hz = doppler_hz(time_s.value, from_db(k_db))
+    return ("rician", k_db, turning_hz) if turning_hz > 0.0 else ("none", 6.0, 0.0)
+
+
+def _is_path(delay: Entry | None) -> bool:
+    """Whether a delay is of paths, and not of the instant at which a stream was started."""
+    return delay is not None and 0.0 <= delay.value <= 1e-5
+
+
+def _value(entry: Entry | None, otherwise: float = 0.0) -> float:
+    """What can be told from nothing; a bound is nothing."""
+    if entry is None or entry.bound:
+        return otherwise
+    return entry.value if abs(entry.value) > SIGNIFICANT * entry.std else otherwise
+
+
+def _seen(entry: ComplexEntry | None) -> complex:
+    if entry is None or abs(entry.value) <= SIGNIFICANT * entry.std:
+        return 0.0 + 0.0j
+    return entry.value
