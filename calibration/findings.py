@@ -16,6 +16,7 @@ from calibration.analysis import (
     together_estimates,
 )
 from calibration.burst import BurstEstimate
+from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
 from calibration.power import NoiseEstimate
 from calibration.profile import (
@@ -106,6 +107,7 @@ def _of_probe(
         power * sent.level**2 / noise.variance,
         math.hypot(power_std / power, noise.std / noise.variance),
     )
+    shape = remove_delay(burst.response, burst.delay_samples, ofdm)
     phase_std = math.sqrt(raw_variance / (2.0 * count * power))
     return {
         "gain_db": _decibels(power, power_std, at_s, "path"),
@@ -115,8 +117,8 @@ def _of_probe(
         ),
         "cfo_hz": estimate(burst.cfo_hz, burst.cfo_std_hz, at_s, "clock"),
         "response": ResponseEntry(
-            re=tuple(burst.response.real.tolist()),
-            im=tuple(burst.response.imag.tolist()),
+            re=tuple(shape.real.tolist()),
+            im=tuple(shape.imag.tolist()),
             std=math.sqrt(burst.error_variance),
             at_s=at_s,
             valid_s=VALID_S["path"],

@@ -61,7 +61,8 @@ class ComplexEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Gains of the active subcarriers in order of frequency; std of each, of the magnitude of the error."""
+    """Gains of the active subcarriers in order of frequency, the mean delay of the paths removed; std of each, of the
+    magnitude of the error."""
 
     re: tuple[float, ...]
     im: tuple[float, ...]

@@ -15,7 +15,8 @@ from radio.impairments import NEVER_DB, FadingLaw
 from radio.measured_air import MeasuredAir, MeasuredDevice
 from radio.ofdm import OfdmConfig
 
-REACH = 12  # samples of taps on either side of the mean delay: a path between samples has tails
+MOST_REACH = 16  # samples of taps on either side of the mean delay: a path between samples has tails
+CLOSE = 3e-5  # share of a channel's energy that taps may miss, beside its noise
 SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
 STEADY_K_DB = 40.0  # line of sight over scattering from which a channel holds still
@@ -42,12 +43,21 @@ def measured_air(
     )
 
 
-def taps_of(response: NDArray[np.complex128], ofdm: OfdmConfig) -> NDArray[np.complex128]:
-    """(2 REACH + 1,) gains of taps a sample apart, the middle one at the mean delay: the least that make a response."""
+def taps_of(
+    response: NDArray[np.complex128], error_variance: float, ofdm: OfdmConfig
+) -> NDArray[np.complex128]:
+    """(num_taps,) gains of taps a sample apart, the middle one at the mean delay: as few as make a response."""
     centred = remove_delay(response, float(estimate_mean_delay(response, ofdm)), ofdm)
-    delays = np.arange(-REACH, REACH + 1)
-    turns = np.exp(-2j * np.pi * np.outer(centred_bins(ofdm), delays) / ofdm.fft_len)
-    return np.asarray(np.linalg.lstsq(turns, centred, rcond=SEEN)[0])
+    energy = float(np.linalg.norm(centred) ** 2)
+    for reach in range(1, MOST_REACH + 1):
+        delays = np.arange(-reach, reach + 1)
+        turns = np.exp(-2j * np.pi * np.outer(centred_bins(ofdm), delays) / ofdm.fft_len)
+        taps = np.linalg.lstsq(turns, centred, rcond=SEEN)[0]
+        if float(np.linalg.norm(centred - turns @ taps) ** 2) <= CLOSE * energy + error_variance * len(
+            centred
+        ):
+            break
+    return np.asarray(taps)
 
 
 def doppler_hz(coherence_time_s: float, rician_k: float) -> float:
@@ -73,7 +83,7 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
         sample_rate_hz=numerology.sample_rate_hz,
     )
     response = np.array(device.response.re) + 1j * np.array(device.response.im)
-    taps = taps_of(response, ofdm)
+    taps = taps_of(response, device.response.std**2, ofdm)
     energy = float(np.sum(np.abs(taps) ** 2))
     fading, k_db, turning_hz = _fading(device)
     cfo_hz = 0.0 if profile.shared_clock else _value(device.cfo_hz)
