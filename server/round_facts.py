@@ -92,8 +92,9 @@ def to_json(facts: RoundFacts) -> dict[str, Any]:
 
 def from_json(values: Any) -> RoundFacts:
     """Inverse of `to_json`. ValueError."""
-    if values.get("format") != FORMAT:
-        raise ValueError(f"its facts have format {values.get('format')}, this version reads {FORMAT}")
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"its facts have format {found}, this version reads {FORMAT}")
     return msgspec.convert(values, RoundFacts, str_keys=True, dec_hook=_lower)
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from radio.recording import read_recording, recording_paths, write_recording
 from server.__main__ import app
 from server.appraisal import initial_parameters
 from server.attempts import run_round
+from server.checkpoint import StorageError
 from server.composition import open_bench, prepare
 from server.config import Arm
 from server.config_file import build
@@ -20,6 +23,7 @@ from server.round_recorder import recording_path
 
 pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
 sigmf = pytest.importorskip("sigmf")
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "run": {"threads": 1, "record": "rounds"},
     "task": {"ways": 2, "shots": 1, "queries": 1},
@@ -74,7 +78,7 @@ def names_of(replayed):
         {"air": {"scenario": "bench"}},
         FREE,
         {"link": {"scheme": "inversion", "threshold": 0.1}},
-        {"link": {"scheme": "reed"}},
+        {"link": {"scheme": "reed"}, "air": {"scenario": "bench"}},
         {"update": {"support": "shared-vote", "keep": 0.2}},
     ],
     ids=["shared", "paths", "free", "inversion", "reed", "shared-vote"],
@@ -94,6 +98,8 @@ def test_a_round_over_waveforms_is_decoded_to_the_same_bits(tmp_path, change):
         estimate = outcome.estimate
         assert values["decoded estimate"]["sha256"] == hashlib.sha256(estimate.tobytes()).hexdigest()
         np.testing.assert_array_equal(outcome.theta, (theta - estimate).astype(np.float32))
+        told = {str(d): channel.mean_power for d, channel in outcome.reception.channels.items()}
+        assert read_recording(path).about.facts["payload"]["mean_powers"] == told
         assert values["payload sync_quality"] == outcome.record["quality"]
         assert values["payload common_phase_rad"] == outcome.record["common_phase_rad"]
         assert -10 * np.log10(values["sounding noise_variance"]) == pytest.approx(outcome.record["snr_db"])
@@ -175,6 +181,20 @@ def test_the_command_shows_both_sides_and_says_that_they_are_the_same(recorded):
         assert result.exit_code == 0
         assert result.output.startswith("round 0 of over-the-air federated meta-learning: 3 devices, scheme")
         assert result.output.splitlines()[-1] == "identical, bit for bit"
+
+
+def test_the_documented_ways_to_open_a_recording_work(recorded, capsys):
+    text = (ROOT / "docs" / "recordings.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    printed = []
+    for block in blocks:
+        found = {}
+        exec(block.replace("runs/recorded/phase/recordings/round-000000", str(recorded)), found)
+        printed.append(capsys.readouterr().out.splitlines())
+    payload = read_recording(recorded).of("payload")[0]
+    assert [len(lines) for lines in printed] == [2, 1]
+    assert printed[0][1].startswith("payload ")
+    assert printed[1] == [f"{payload.start_index} {len(payload.samples)} [0, 1, 2]"]
 
 
 def test_a_sample_that_was_changed_on_disk_is_an_error(copied):
@@ -276,6 +296,12 @@ def test_device_processes_and_their_radios_are_named(tmp_path):
         "sim-2",
     ]
     assert recording.about.hardware == "firmware airmeta simulated radio, serial sim--1"
+
+
+def test_a_recording_that_cannot_be_stored_is_said_with_the_remedy(tmp_path):
+    (tmp_path / "recordings").write_text("in the way")
+    with pytest.raises(StorageError, match=r"round-000000 cannot be written: .* continue with --resume"):
+        run(tmp_path, tables_of(), 1)
 
 
 def test_every_nth_round_is_recorded(tmp_path):
