@@ -7,8 +7,8 @@ Whatever is written, the standard's own library has checked; it is imported late
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from radio.capture import Capture
 from radio.interface import Samples
 from radio.recording_fields import (
     COMPLETE,
+    FACTS,
     NUM_SAMPLES,
     SAMPLE_RATE,
     SAMPLE_START,
@@ -108,6 +109,16 @@ class RecordingWriter:
         self._annotations += map(_to_json, rising)
         self._num_samples += len(capture.samples)
         self._put(to_disk=False)
+
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """Of the recording as a whole, known only once captures were made: beside those of `about`, or in their place.
+
+        RecordingError for what is no JSON."""
+        added = json.loads(_to_json(dict(facts)))
+        self._about = replace(self._about, facts={**self._about.facts, **added})
+        if self._captures:
+            self._global[FACTS] = json.loads(_to_json(dict(self._about.facts)))
+            self._put(to_disk=False)
 
     def close(self, complete: bool = True) -> None:
         """Add the checksum, see both files to the disk. complete: whether everything was recorded that was to be."""

@@ -145,6 +145,19 @@ def test_an_exception_closes_the_recording_and_says_that_it_is_cut_off(tmp_path,
     assert len(sigmf.fromfile(tmp_path / "cut")) == 100  # with a checksum that is right
 
 
+def test_what_is_known_only_afterwards_is_added_to_the_facts(tmp_path, rng):
+    with RecordingWriter(tmp_path / "some", ABOUT) as writer:
+        writer.add_facts({"begun": 1})
+        writer.write(capture_of(rng))
+        writer.add_facts({"found": {"delay_s": 0.1}, "begun": 2})
+        assert read_recording(tmp_path / "some").about.facts["begun"] == 2
+        with pytest.raises(RecordingError, match="no JSON"):
+            writer.add_facts({"found": object()})
+    recording = read_recording(tmp_path / "some")
+    assert recording.about.facts == {"plan": {"scale": 0.1}, "begun": 2, "found": {"delay_s": 0.1}}
+    assert recording.is_complete
+
+
 def test_a_recording_without_captures_leaves_no_files(tmp_path):
     with RecordingWriter(tmp_path / "none", ABOUT):
         pass
