@@ -1,14 +1,14 @@
 """SigMF recordings: PATH.sigmf-data holds the samples of captures one after the other, bit by bit as they were
 received, PATH.sigmf-meta says what they are.
 
-The `sigmf` library makes the metadata and checks it against the standard's schema; it is imported late.
+Whatever is written, the standard's own library has checked; it is imported late.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from radio.capture import Capture
 from radio.interface import Samples
 from radio.recording_fields import (
     COMPLETE,
+    FACTS,
     NUM_SAMPLES,
     SAMPLE_RATE,
     SAMPLE_START,
@@ -82,10 +83,11 @@ class RecordingWriter:
 
     def __init__(self, path: Path, about: About) -> None:
         self._paths, self._about = recording_paths(path), about
-        self._signal: Any = None  # sigmf.SigMFFile
+        self._global: Fields = {}
+        self._captures: list[str] = []  # as JSON, which is not to be made anew with every capture
+        self._annotations: list[str] = []
         self._hash = hashlib.sha512()
         self._num_samples = 0
-        self._sample_rate_hz = 0.0
 
     def write(self, capture: Capture, annotations: Iterable[Annotation] = ()) -> None:
         """Append. Devices are annotated by themselves, `annotations` are what else there is to point at.
@@ -93,33 +95,40 @@ class RecordingWriter:
         RecordingError for an empty capture, another sample rate than the first one's, or facts that are no JSON.
         """
         self._check(capture)
-        fields = json.loads(_to_json(capture_fields(capture)))
-        if self._signal is None:
+        described = _to_json({SAMPLE_START: self._num_samples} | capture_fields(capture))
+        if not self._captures:
             self._begin(capture.config.sample_rate_hz)
-        samples = np.ascontiguousarray(capture.samples, dtype="<c8")
-        content = samples.view(np.uint8).data
+        content = np.ascontiguousarray(capture.samples, dtype="<c8").view(np.uint8).data
         with self._paths.data.open("ab") as out:
             out.write(content)
         self._hash.update(content)
-        self._signal.add_capture(self._num_samples, metadata=fields)
-        for annotation in (*annotations, *map(device_annotation, capture.sent)):
-            place = annotation_fields(annotation, capture, self._num_samples)
-            if place is not None:
-                self._signal.add_annotation(place.pop(SAMPLE_START), metadata=place)
-        self._num_samples += len(samples)
+        self._captures.append(described)
+        marks = [*annotations, *map(device_annotation, capture.sent)]
+        places = [annotation_fields(mark, capture, self._num_samples) for mark in marks]
+        rising = sorted((place for place in places if place), key=lambda place: place[SAMPLE_START])
+        self._annotations += map(_to_json, rising)
+        self._num_samples += len(capture.samples)
         self._put(to_disk=False)
+
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """Of the recording as a whole, known only once captures were made: beside those of `about`, or in their place.
+
+        RecordingError for what is no JSON."""
+        added = json.loads(_to_json(dict(facts)))
+        self._about = replace(self._about, facts={**self._about.facts, **added})
+        if self._captures:
+            self._global[FACTS] = json.loads(_to_json(dict(self._about.facts)))
+            self._put(to_disk=False)
 
     def close(self, complete: bool = True) -> None:
         """Add the checksum, see both files to the disk. complete: whether everything was recorded that was to be."""
-        if self._signal is None:
+        if not self._captures:
             return
-        self._signal.set_global_field(SHA512, self._hash.hexdigest())
-        self._signal.set_global_field(COMPLETE, complete)
-        self._signal.validate()
+        self._global |= {SHA512: self._hash.hexdigest(), COMPLETE: complete}
+        _check_standard(self._text())
         with self._paths.data.open("rb") as out:
             os.fsync(out.fileno())
         self._put(to_disk=True)
-        self._signal = None
 
     def __enter__(self) -> "RecordingWriter":
         return self
@@ -135,29 +144,36 @@ class RecordingWriter:
                 f"a capture of {len(capture.samples)} samples of {capture.samples.dtype}, step {capture.step!r}; "
                 "record at least one, of complex64"
             )
-        rate_hz = capture.config.sample_rate_hz
-        if self._signal is not None and rate_hz != self._sample_rate_hz:
+        rate_hz, first_hz = capture.config.sample_rate_hz, self._global.get(SAMPLE_RATE)
+        if first_hz not in (None, rate_hz):
             raise RecordingError(
-                f"a capture at {rate_hz:g} samples/s in a recording at {self._sample_rate_hz:g}; SigMF has one rate a "
-                "recording, begin another one"
+                f"a capture at {rate_hz:g} samples/s in a recording at {first_hz:g}; SigMF has one rate a recording, "
+                "begin another one"
             )
 
     def _begin(self, sample_rate_hz: float) -> None:
         import sigmf
 
-        facts = {"core:datatype": DATATYPE, SAMPLE_RATE: sample_rate_hz, COMPLETE: False}
-        self._signal = sigmf.SigMFFile(global_info=json.loads(_to_json(about_fields(self._about) | facts)))
-        self._sample_rate_hz = sample_rate_hz
+        head = {"core:version": sigmf.__specification__, "core:datatype": DATATYPE, COMPLETE: False}
+        overall = head | {SAMPLE_RATE: sample_rate_hz} | about_fields(self._about)
+        self._global = json.loads(_to_json(overall))
         self._paths.meta.parent.mkdir(parents=True, exist_ok=True)
         self._paths.meta.unlink(missing_ok=True)  # first: samples without a description mislead nobody
-        self._paths.data.write_bytes(b"")
+        self._paths.data.unlink(missing_ok=True)  # not cut to nothing: whoever still reads it has it mapped
+
+    def _text(self) -> str:
+        """The metadata: a line for each capture and each annotation."""
+        parts = [f'"global": {json.dumps(self._global, indent=1)}']
+        for name, items in (("captures", self._captures), ("annotations", self._annotations)):
+            parts.append(f'"{name}": [\n' + ",\n".join(items) + "\n]")
+        return "{\n" + ",\n".join(parts) + "\n}\n"
 
     def _put(self, to_disk: bool) -> None:
         """Replace the metadata as a whole."""
         beside = self._paths.meta.with_name(self._paths.meta.name + ".new")
         try:
             with beside.open("w", encoding="utf-8") as out:
-                out.write(self._signal.dumps(pretty=True) + "\n")
+                out.write(self._text())
                 if to_disk:
                     out.flush()
                     os.fsync(out.fileno())
@@ -244,3 +260,10 @@ def _to_json(fields: Fields) -> str:
         return json.dumps(fields, allow_nan=False)
     except (ValueError, TypeError) as error:
         raise RecordingError(f"facts of a recording are no JSON: {error}") from error
+
+
+def _check_standard(text: str) -> None:
+    """The reference library's judgement of metadata; its exception would be a bug of this module."""
+    import sigmf
+
+    sigmf.SigMFFile(metadata=text).validate()

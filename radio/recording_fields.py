@@ -47,7 +47,7 @@ class Annotation:
 
 def describe(status: RadioStatus) -> str:
     """A radio in words, for `About.hardware`."""
-    return f"{status.firmware}, serial {status.serial}"
+    return f"firmware {status.firmware}, serial {status.serial}"
 
 
 def about_fields(about: About) -> Fields:

@@ -167,7 +167,7 @@ def open_bench(
         uplink = link.uplink
         if link.mean_gain is None and not is_coherent(parts.scheme):
             uplink = CalibratedUplink(uplink)
-        uplink, recorder = _recorded(parts, link, uplink, recordings)
+        uplink, recorder = _recorded(parts, link, uplink, recordings, hosts)
         update = experiment.update
         rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
         rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule, recorder)
@@ -175,14 +175,21 @@ def open_bench(
 
 
 def _recorded(
-    parts: Parts, link: Link, uplink: Uplink, folder: Path | None
+    parts: Parts,
+    link: Link,
+    uplink: Uplink,
+    folder: Path | None,
+    hosts: Callable[[], dict[str, Any]] | None,
 ) -> tuple[Uplink, RoundRecorder | None]:
     """The uplink, and who records what is received by it; nobody where no radio does, or nothing is to be recorded."""
     if link.tee is None or folder is None:
         return uplink, None
     assert isinstance(link.uplink, RadioUplink)
     taped = TapedUplink(uplink, link.uplink, link.tee)
-    return taped, RoundRecorder(parts.arm.experiment, parts.schedule, taped, link.tee, folder, link.radios)
+    recorder = RoundRecorder(
+        parts.arm.experiment, parts.schedule, taped, link.tee, folder, link.radios, hosts
+    )
+    return taped, recorder
 
 
 def _now(proxy: LocalProxy, num_devices: int) -> FleetNow:

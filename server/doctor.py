@@ -33,6 +33,7 @@ MODULES = (  # module, distribution, what needs it, remedy
     ("safetensors", "safetensors", "everything", PIP_SETUP),
     ("zmq", "pyzmq", "devices in processes of their own", PIP_SETUP),
     ("matplotlib", "matplotlib", "reports", PIP_SETUP),
+    ("sigmf", "sigmf", "recordings", PIP_SETUP),
     ("torch", "torch", "devices (a server runs without it)", PIP_SETUP),
     (
         "gnuradio",

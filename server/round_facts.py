@@ -65,7 +65,8 @@ class PayloadFacts(Step):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RoundFacts:
     """estimate: digest of what was decoded, empty if nothing was. failed: why the round did. versions: of the software
-    that decoded it. radios: the receiver and then transmitters, as far as this process knows them."""
+    that decoded it. radios: the receiver, then the transmitters of this process; hosts: device processes by name, with
+    theirs."""
 
     round: int
     backend: str
@@ -81,6 +82,7 @@ class RoundFacts:
     failed: str = ""
     versions: dict[str, str | None] = field(default_factory=dict)
     radios: tuple[dict[str, Any], ...] = ()
+    hosts: dict[str, Any] = field(default_factory=dict)
 
 
 def to_json(facts: RoundFacts) -> dict[str, Any]:
@@ -90,8 +92,9 @@ def to_json(facts: RoundFacts) -> dict[str, Any]:
 
 def from_json(values: Any) -> RoundFacts:
     """Inverse of `to_json`. ValueError."""
-    if values.get("format") != FORMAT:
-        raise ValueError(f"its facts have format {values.get('format')}, this version reads {FORMAT}")
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"its facts have format {found}, this version reads {FORMAT}")
     return msgspec.convert(values, RoundFacts, str_keys=True, dec_hook=_lower)
 
 

@@ -51,10 +51,8 @@ class Marker:
 
     def payload(self, taped: TapedPayload) -> Marked:
         """Of a payload."""
-        start, length = (
-            taped.origin + taped.plan.start_index + taped.lateness,
-            frame_len(taped.plan.num_elements, self.ofdm),
-        )
+        start = taped.origin + taped.plan.start_index + taped.lateness
+        length = frame_len(taped.plan.num_elements, self.ofdm)
         bursts = [self._burst(device, start, length, "payload") for device in taped.sent]
         captures = self._captures(taped.heard, start - SEARCH, start + length + SEARCH, bursts, PAYLOAD)
         return Marked(captures, self._payload_frames(start, length))
@@ -92,11 +90,9 @@ class Marker:
         ]
 
     def _sounding_frames(self, slot: SoundingSlot, late: int) -> list[Annotation]:
-        parts = [("preambles", slot.start_index, preamble_len(self.ofdm))]
+        ofdm, parts = self.ofdm, [("preambles", slot.start_index, preamble_len(self.ofdm))]
         for block in range(len(slot.block_gaps)):
-            parts.append(
-                (f"pilots {block + 1}", slot.block_index(block, self.ofdm), slot.block_len(self.ofdm))
-            )
+            parts.append((f"pilots {block + 1}", slot.block_index(block, ofdm), slot.block_len(ofdm)))
         comment = f"round {slot.round}, sounding: pilots of all devices at once"
         return [self._frame(late + at, length, label, comment) for label, at, length in parts]
 

@@ -1,6 +1,6 @@
 """Rounds to recordings: RUN_DIR/recordings/round-000012.sigmf-meta and .sigmf-data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def is_due(experiment: Experiment, record: dict[str, Any]) -> bool:
 
 
 class RoundRecorder:
-    """folder: of the arm. radios: what the manifest says of them."""
+    """folder: of the arm. radios, hosts: what the manifest says of them."""
 
     def __init__(
         self,
@@ -59,10 +59,13 @@ class RoundRecorder:
         receiver: TeeRadio,
         folder: Path,
         radios: Sequence[dict[str, Any]],
+        hosts: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._experiment, self._schedule, self._taped = experiment, schedule, taped
         self._receiver, self._folder, self._radios = receiver, folder, tuple(radios)
-        self._hardware = describe(receiver.status())
+        self._hosts = hosts
+        made_by = "ADALM-PLUTO, " if experiment.link.backend == "pluto" else ""
+        self._hardware = made_by + describe(receiver.status())
         self._versions = versions() | system() | {"commit": commit()}
 
     def keep(self, record: dict[str, Any], estimate: NDArray[np.floating] | None) -> None:
@@ -139,6 +142,7 @@ class RoundRecorder:
             failed=record.get("failed", ""),
             versions=self._versions,
             radios=self._radios,
+            hosts=self._hosts() if self._hosts else {},
         )
 
 
