@@ -1,7 +1,7 @@
 """Whether a band is free: who is in it while none of our own sends, how strong, and where.
 
 A carrier or a channel in use shows as bins over the noise floor (`calibration/welch.py`), a burst as stretches of time
-over it, whose median power has a Beta law that impulses hardly touch.
+over it, in the median of their power, which impulses hardly touch.
 """
 
 import math
@@ -17,6 +17,8 @@ from radio.decibel import from_db, to_db
 from radio.interface import Samples
 
 SKIRT = 2  # bins beside an occupied run, which hold a little of it
+STEP_SAMPLES = 10_000  # enough to find the step with
+EVEN = (0.6180339887498949, 0.7548776662466927)  # multiples of these, modulo 1, fill [0, 1) evenly
 NORMAL_95 = 1.96
 DB = 10.0 / math.log(10.0)
 
@@ -131,14 +133,24 @@ def _active_share(
     """Share of blocks whose upper median power noise would not reach.
 
     exp(-power) of noise is uniform, so that the (b / 2 + 1)-th smallest power of b has, as exp(-power), the law of
-    the (b / 2)-th smallest of b uniform numbers, Beta(b / 2, b / 2 + 1).
+    the (b / 2)-th smallest of b uniform numbers, Beta(b / 2, b / 2 + 1). A converter's steps, which may be as coarse as
+    the noise, are filled evenly first.
     """
+    step = _converter_step(samples)
+    count = np.arange(len(samples))
+    filling = step * ((count * EVEN[0]) % 1.0 - 0.5 + 1j * ((count * EVEN[1]) % 1.0 - 0.5))
     num_blocks, rank = len(samples) // block_len, block_len // 2
-    blocks = samples[: num_blocks * block_len].reshape(num_blocks, block_len).astype(np.complex128)
-    medians = np.partition(np.abs(blocks) ** 2, rank, axis=1)[:, rank]
+    filled = (samples + filling)[: num_blocks * block_len].reshape(num_blocks, block_len)
+    medians = np.partition(np.abs(filled) ** 2, rank, axis=1)[:, rank]
     tail = float(scipy.stats.beta.ppf(false_alarm / num_blocks, block_len - rank, rank + 1))
     limit = max(-math.log(tail), tolerance * math.log(2.0))
-    return float(np.mean(medians > limit * variance))
+    return float(np.mean(medians > limit * (variance + step**2 / 6.0)))
+
+
+def _converter_step(samples: Samples) -> float:
+    """Least distance of two values of I; of samples that were never quantised it is next to nothing."""
+    levels = np.unique(samples[:STEP_SAMPLES].real.astype(np.float64))
+    return float(np.diff(levels).min()) if len(levels) > 1 else 0.0
 
 
 def _strongest_run(

@@ -150,6 +150,13 @@ def test_the_simulators_interferer_is_found(rng):
     )
 
 
+@pytest.mark.parametrize("rms_steps", [0.2, 0.4, 0.7, 1.0, 1.4, 3.0])
+def test_a_converters_coarse_steps_do_not_make_a_band_busy(rng, rms_steps):
+    samples = rms_steps * white(rng, 200_000)
+    coarse = (np.rint(samples.real) + 1j * np.rint(samples.imag)) / 2047
+    assert not estimate_occupancy(coarse.astype(np.complex64), RATE).busy
+
+
 def test_powers_of_the_bins_add_up_to_the_mean_power(rng):
     # Parseval; where the window weighs samples alike, that is with a constant envelope
     samples = carrier(rng, 0.1234, -6.0).astype(np.complex64)
