@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,9 @@ from calibration.burst import BurstEstimate, estimate_burst
 from calibration.delay import remove_delay
 from calibration.frequency import remove_cfo
 from calibration.iq import FrontEndEstimate, estimate_front_ends
-from calibration.power import NoiseEstimate, estimate_noise
 from calibration.search import MARGIN, Searcher
+from calibration.soundings import Soundings
+from calibration.spectrum import OccupancyEstimate, estimate_occupancy
 from calibration.waveforms import PROBE_SYMBOLS, probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
@@ -26,13 +26,6 @@ from radio.zadoff_chu import sounding_amplitudes
 
 PRESENT_FALSE_ALARM = 1e-6  # per sample; where a burst has to be, a few hundred are looked at
 Complex = NDArray[np.complex128]
-
-
-class Silence(NamedTuple):
-    """What is on the air while nobody here sends. refusal: why nothing may be sent, empty if it may."""
-
-    noise: NoiseEstimate
-    refusal: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +48,21 @@ def ofdm_of(capture: Capture) -> OfdmConfig:
     return OfdmConfig(**capture.facts["ofdm"])
 
 
-def silence_report(capture: Capture) -> Silence:
-    """Noise, and whether anybody else sends."""
-    return Silence(estimate_noise(capture.samples), "")
+def silence_report(capture: Capture) -> OccupancyEstimate:
+    """What is on the air while nobody here sends."""
+    return estimate_occupancy(capture.samples, capture.config.sample_rate_hz)
+
+
+def refusal(seen: OccupancyEstimate, center_hz: float) -> str:
+    """Why nothing may be sent, empty if it may."""
+    if not seen.busy:
+        return ""
+    where = f"{(center_hz + seen.strongest_offset_hz) / 1e6:.3f} MHz"
+    return (
+        f"the band is busy: {seen.strongest_dbfs:.1f} dBFS at {where}, {seen.strongest_over_floor_db:.1f} dB over the "
+        f"noise, {100.0 * max(seen.occupied_share, seen.active_share):.0f} % of it in use; stop whoever sends there, "
+        "choose another radio.center_hz, or measure all the same with --busy"
+    )
 
 
 def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate]]:
@@ -129,6 +134,17 @@ def together_estimates(capture: Capture) -> Together:
     middles = (np.array(starts) + lead + block_len / 2.0) / ofdm.sample_rate_hz
     corrections = {int(device): Correction(**each) for device, each in facts["corrections"].items()}
     return Together(devices, corrections, gains, middles, errors, noise, phasors)
+
+
+def soundings_of(together: Together, ofdm: OfdmConfig) -> Soundings:
+    """As the estimators of clocks and channels take them."""
+    return Soundings(
+        gains=together.gains,
+        instants_s=together.instants_s,
+        error_variances=together.error_variances,
+        ofdm=ofdm,
+        num_taps=num_channel_taps(ofdm),
+    )
 
 
 def _phasors(rows: NDArray[np.complex64], gains: Complex, pilots: NDArray[np.complex64]) -> Complex:

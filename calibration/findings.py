@@ -13,9 +13,11 @@ from calibration.analysis import (
     common_phase_rad,
     ofdm_of,
     silence_report,
+    soundings_of,
     together_estimates,
 )
 from calibration.burst import BurstEstimate
+from calibration.clock import estimate_clock
 from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
 from calibration.power import NoiseEstimate
@@ -29,12 +31,14 @@ from calibration.profile import (
     ReceiverProfile,
     ResponseEntry,
     estimate,
+    interval,
     number,
 )
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
 from radio.ofdm import OfdmConfig
 
+SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
 DB_PER_SHARE = 10.0 / math.log(10.0)
 
 
@@ -53,7 +57,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
         _relative_delays(found, probes, ofdm, at_s)
     if "together" in captures:
         for device, values in _of_soundings(
-            together_estimates(captures["together"]), captures["together"], at_s
+            together_estimates(captures["together"]), ofdm, facts["center_hz"], at_s
         ).items():
             found[device] |= values
     receiver: dict[str, Any] = {}
@@ -136,8 +140,26 @@ def _relative_delays(
     del found, probes, ofdm, at_s
 
 
-def _of_soundings(together: Together, capture: Capture, at_s: float) -> dict[int, dict[str, Any]]:
-    return {device: {} for device in together.devices}
+def _of_soundings(
+    together: Together, ofdm: OfdmConfig, center_hz: float, at_s: float
+) -> dict[int, dict[str, Any]]:
+    undone = [together.corrections[device] for device in together.devices]
+    clock = estimate_clock(soundings_of(together, ofdm), center_hz, undone)
+    found: dict[int, dict[str, Any]] = {}
+    for place, device in enumerate(together.devices):
+        if clock.quality[place] < SURE:
+            found[device] = {}
+            continue
+        low, high = clock.walk_interval_hz_per_root_s[place].tolist()
+        found[device] = {
+            "cfo_hz": estimate(float(clock.cfo_hz[place]), float(clock.cfo_std_hz[place]), at_s, "clock"),
+            "sro_ppm": estimate(float(clock.sro_ppm[place]), float(clock.sro_std_ppm[place]), at_s, "clock"),
+            "clock_disagreement_std": float(clock.agreement[place]),
+            "drift_hz_per_root_s": interval(
+                float(clock.walk_hz_per_root_s[place]), low, high, at_s, "clock", "" if low > 0.0 else "upper"
+            ),
+        }
+    return found
 
 
 def _of_receiver(ends: list[FrontEndEstimate], at_s: float) -> dict[str, Any]:

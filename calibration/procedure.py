@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.analysis import alone_estimates, silence_report
+from calibration.analysis import alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe, turn_len
 from radio.capture import Capture
@@ -28,9 +28,10 @@ class BandBusy(RadioError):
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much is measured. span_s: of the periodic soundings."""
+    """How much is measured. span_s: of the periodic soundings. ignore_busy: measure although others send."""
 
     span_s: float = 1.0
+    ignore_busy: bool = False
     front_ends: bool = True
     amplifiers: bool = True
     levels: bool = True
@@ -48,7 +49,7 @@ def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Captu
     """
     captures: dict[str, Capture] = {}
     tell("listening")
-    captures["silence"] = listen(bench)
+    captures["silence"] = listen(bench, extent.ignore_busy)
     missing = {}
     for device in bench.devices:
         tell(f"meeting device {device}")
@@ -69,12 +70,13 @@ def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Captu
     return captures, missing
 
 
-def listen(bench: Bench) -> Capture:
+def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     """The band before anything is sent. Raises BandBusy, with the level seen."""
     facts = numerology(bench) | bench.description()
     capture = bench.listen("silence", round(SILENCE_S * bench.ofdm.sample_rate_hz), facts)
-    if refusal := silence_report(capture).refusal:
-        raise BandBusy(refusal)
+    reason = refusal(silence_report(capture), bench.config().center_hz)
+    if reason and not ignore_busy:
+        raise BandBusy(reason)
     return capture
 
 

@@ -18,7 +18,8 @@ Record = dict[str, Any]
 
 def run_trial(experiment: Experiment, num_rounds: int, dimension: int) -> list[Record]:
     """The records of some rounds from a fresh start; failed ones have `failed`. Raises what radios raise."""
-    known = with_measured_air(experiment) if experiment.is_simulated else experiment
+    has_air = experiment.is_simulated and experiment.measured is None
+    known = with_measured_air(experiment) if has_air else experiment
     settings, scheme = settings_of(known), load_scheme(known.link.scheme, known.scheme_options())
     handlers = {
         device: KnownVector(Sender(device, scheme, settings.waveform), known.run.seed, dimension).handle
