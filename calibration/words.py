@@ -40,18 +40,41 @@ def shown(name: str, entry: Entry | ComplexEntry) -> str:
         return _shown_complex(entry)
     if entry.bound:
         return f"{'above' if entry.bound == 'lower' else 'below'} {engineering(entry.value)}"
-    return f"{engineering(entry.value)} ({engineering(entry.low)} to {engineering(entry.high)})"
+    largest = max(abs(entry.low), abs(entry.high))
+    if not math.isfinite(largest):
+        return f"{engineering(entry.value)} (unknown)"
+    scale, prefix = prefix_of(largest)
+    decimals = _decimals((entry.high - entry.low) / 2.0 / scale)
+    value, low, high = (f"{each / scale:.{decimals}f}" for each in (entry.value, entry.low, entry.high))
+    return f"{value} ({low} to {high}){prefix}"
+
+
+def rounded(entry: Entry) -> str:
+    """To the second digit that its interval leaves doubtful."""
+    doubt = (entry.high - entry.low) / 2.0
+    return f"{entry.value:.{_decimals(doubt)}f}" if 0.0 < doubt < math.inf else f"{entry.value:.4g}"
 
 
 def engineering(value: float) -> str:
     """Three or four digits that matter, with a prefix of thousands."""
     if value == 0.0 or not math.isfinite(value):
         return f"{value:g}"
-    exponent = 3 * math.floor(math.log10(abs(value)) / 3.0)
-    prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}.get(exponent)
-    if prefix is None or (abs(value) >= 0.01 and abs(value) < 1e4):
-        return f"{value:.4g}"
-    return f"{value / 10.0**exponent:.4g} {prefix}"
+    scale, prefix = prefix_of(abs(value))
+    return f"{value / scale:.4g}{prefix}"
+
+
+def prefix_of(magnitude: float) -> tuple[float, str]:
+    """(scale, prefix with a space before it) for numbers of up to a magnitude; none where digits do as well."""
+    if magnitude == 0.0 or 0.01 <= magnitude < 1e4:
+        return 1.0, ""
+    exponent = min(max(3 * math.floor(math.log10(magnitude) / 3.0), -12), 9)
+    return 10.0**exponent, " " + {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}[
+        exponent
+    ]
+
+
+def _decimals(doubt: float) -> int:
+    return min(max(1 - math.floor(math.log10(doubt)), 0), 6) if 0.0 < doubt < math.inf else 3
 
 
 def _shown_complex(entry: ComplexEntry) -> str:

@@ -40,6 +40,7 @@ from server.lab_use import check_arms, device_terms, server_terms
 from server.launch import Remote
 from server.logs import kept_log, speak_on_stderr
 from server.signals import ending_on_sigterm
+from server.verdict_page import print_verdict
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -224,6 +225,7 @@ def calibrate(
     settings: calibrate_options.Settings = None,
     folder: calibrate_options.Folder = None,
     long: calibrate_options.Long = False,
+    busy: calibrate_options.Busy = False,
 ) -> None:
     """Measure radios and channels: what they do, whether they can aggregate in the air, and how well."""
     from server.calibrate_command import calibration_folder, experiment_to_calibrate, extent_of
@@ -234,10 +236,12 @@ def calibrate(
         experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
         place = calibration_folder(folder)
     with ending_on_sigterm(), _reporting_failure(), steps_of(out) as tell:
-        profile, missing = calibrate_into(place, experiment, extent_of(long), tell)
-    print_profile(out, profile, missing)
+        found = calibrate_into(place, experiment, extent_of(long, busy), tell)
+    print_profile(out, found.profile, found.missing)
+    if found.verdict is not None:
+        print_verdict(out, found.verdict)
     out.print(f"calibration {place}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1 if missing else 0)
+    raise typer.Exit(1 if found.missing else 0)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.config_file import load_arms
 
 PLACE = Path("runs")
-LONG_S = 30.0
+SPAN_S, LONG_S = 1.0, 30.0  # of the soundings that the phase is followed over
 
 
 def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
@@ -34,9 +34,9 @@ def calibration_folder(folder: Path | None) -> Path:
     return folder
 
 
-def extent_of(long: bool) -> Extent:
+def extent_of(long: bool, busy: bool) -> Extent:
     """How much is measured."""
-    return Extent(span_s=LONG_S) if long else Extent()
+    return Extent(span_s=LONG_S if long else SPAN_S, ignore_busy=busy)
 
 
 def _check(arm: Arm) -> None:

@@ -15,3 +15,4 @@ Folder = Annotated[
     typer.Option("--out", metavar="DIR", help="Folder of the calibration; default: a fresh one under runs/."),
 ]
 Long = Annotated[bool, typer.Option("--long", help="Follow the phase for half a minute instead of a second.")]
+Busy = Annotated[bool, typer.Option("--busy", help="Measure although others send in the band.")]

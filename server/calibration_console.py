@@ -9,7 +9,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from calibration.profile import DeviceProfile, Entry, Profile
-from calibration.words import judge, shown
+from calibration.words import judge, rounded, shown
 
 COLUMNS = {
     "snr_db": "SNR dB",
@@ -41,21 +41,19 @@ def steps_of(console: Console) -> Iterator[Callable[[str], None]]:
 
 
 def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]) -> None:
-    """One row a device, then what is wrong with it in words."""
+    """One row a device, then what is to be said of it in words."""
     there = [name for name in COLUMNS if any(getattr(each, name) is not None for each in profile.devices)]
     table = Table(box=None, pad_edge=False)
     table.add_column("device")
     for name in there:
         table.add_column(COLUMNS[name], justify="right")
-    table.add_column("verdict")
     for each in profile.devices:
-        verdict, _ = judge(each, missing.get(each.device, ""))
-        table.add_row(str(each.device), *(_cell(each, name) for name in there), verdict)
+        table.add_row(str(each.device), *(_cell(each, name) for name in there))
     console.print(table, highlight=False)
     for each in profile.devices:
         verdict, remedy = judge(each, missing.get(each.device, ""))
-        if verdict != "good":
-            console.print(f"device {each.device}: {remedy}", highlight=False, markup=False, soft_wrap=True)
+        said = verdict if verdict == "good" else f"{verdict}: {remedy}"
+        console.print(f"device {each.device}: {said}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _cell(device: DeviceProfile, name: str) -> str:
@@ -63,5 +61,5 @@ def _cell(device: DeviceProfile, name: str) -> str:
     if entry is None:
         return "-"
     if isinstance(entry, Entry) and not entry.bound:
-        return f"{entry.value:.4g}"
-    return shown(name, entry).split(" (")[0]
+        return rounded(entry)
+    return shown(name, entry).split(" (")[0].replace("below ", "<").replace("above ", ">")

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from calibration.bench import Bench, Terms
 from calibration.figures import figures_of
@@ -26,14 +28,25 @@ from server.compose_plutos import (
     virtual_bench,
 )
 from server.compose_simulated import simulated_radios
+from server.compose_verdict import give_verdict
 from server.config import Experiment
 from server.toml_tables import to_tables, to_toml
+from server.verdict import Verdict
+from server.verdict_page import budget_figure, section
 
 if TYPE_CHECKING:
     from sim_backend.air import Air
 
 KIND = "calibration"  # of a recording
-RECORDING = "captures"
+RECORDING, VERDICT = "captures", "verdict.json"
+
+
+class Outcome(NamedTuple):
+    """missing: of devices that were not heard why; then there is no verdict."""
+
+    profile: Profile
+    missing: dict[int, str]
+    verdict: Verdict | None
 
 
 @contextmanager
@@ -85,8 +98,8 @@ def _air(experiment: Experiment) -> "Air":
 
 def calibrate_into(
     folder: Path, experiment: Experiment, extent: Extent, tell: Callable[[str], None]
-) -> tuple[Profile, dict[int, str]]:
-    """Measure, record, and write profile and report; of devices that were not heard why.
+) -> Outcome:
+    """Measure, record, predict, try, and write profile, verdict and report.
 
     Raises RadioError, and ConfigError for radios that may not be switched on.
     """
@@ -102,8 +115,13 @@ def calibrate_into(
     tell("working it out")
     profile = find_out(captures)
     write_profile(folder / FILE_NAME, profile)
-    write_report(folder, profile, figures_of(captures), missing)
-    return profile, missing
+    verdict = None if missing else give_verdict(experiment, folder / FILE_NAME, tell)
+    figures = list(figures_of(captures))
+    if verdict is not None:
+        (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
+        figures.append(budget_figure(verdict))
+    write_report(folder, profile, figures, missing, section(verdict) if verdict is not None else ())
+    return Outcome(profile, missing, verdict)
 
 
 def check_radios(experiment: Experiment) -> None:

@@ -71,12 +71,13 @@ def appraise(scheme: str, support: str, records: Sequence[Record]) -> Appraisal:
 
 def recommend(predicted: Sequence[Appraisal]) -> tuple[str, str]:
     """(scheme, why): of those that fail in no round the one with the least error of what was sent, a use a value."""
-    rated = [each for each in predicted if each.nmse_db is not None and each.failed == 0.0]
+    rated = [
+        each
+        for each in predicted
+        if each.nmse_db is not None and each.failed == 0.0 and each.scheme != ACCOUNTED
+    ]
     if not rated:
-        return (
-            "digital",
-            "no scheme brings a round through on these radios; mend what the verdicts name, or use digital",
-        )
+        return ACCOUNTED, "nothing comes through in the air on these radios; mend what the verdicts name"
     best = min(rated, key=lambda each: each.nmse_db if each.nmse_db is not None else math.inf)
     assert best.nmse_db is not None
     coherent = next((each for each in rated if each.scheme == "mmse"), None)

@@ -1,0 +1,97 @@
+"""A probe through paths between samples, a carrier offset and noise: unbiased, and as far off as it says."""
+
+import numpy as np
+import pytest
+import scipy.fft
+
+from calibration.burst import estimate_burst
+from calibration.delay import centred_bins, estimate_mean_delay
+from calibration.waveforms import probe
+from radio.ofdm import OfdmConfig
+
+OFDM = OfdmConfig()
+RATE_HZ = OFDM.sample_rate_hz
+NUM_SYMBOLS, LEVEL, START = 24, 0.1, 100
+TAPS = {"num_taps": 40, "lead": 16}
+NUM_TRIALS = 60
+
+
+def received(rng, snr_db=20.0, cfo_hz=0.0):
+    """(samples, true response at an instant, cfo): three paths between samples."""
+    gains = rng.normal(size=3) + 1j * rng.normal(size=3)
+    gains *= np.array([1.0, 0.6, 0.25])
+    delays = rng.uniform(0.0, 3.0) + np.array([0.0, 0.4, 1.2])
+    sent = LEVEL * probe(3, NUM_SYMBOLS, OFDM).astype(complex)
+    window = np.zeros(len(sent) + 400, complex)
+    window[START : START + len(sent)] = sent
+    turns = np.exp(-2j * np.pi * np.outer(np.fft.fftfreq(len(window)), delays)) @ gains
+    arrived = scipy.fft.ifft(scipy.fft.fft(window) * turns)
+    arrived *= np.exp(2j * np.pi * cfo_hz / RATE_HZ * np.arange(len(window)))
+    power = np.mean(np.abs(arrived[START + 100 : START + len(sent)]) ** 2)
+    noise = (rng.normal(size=(len(window), 2)) @ [1.0, 1j]) * np.sqrt(power / 2.0) * 10.0 ** (-snr_db / 20.0)
+
+    def response(estimate):
+        lags = delays + START - estimate.start
+        flat = np.exp(-2j * np.pi * np.outer(centred_bins(OFDM) / OFDM.fft_len, lags)) @ gains
+        return flat, flat * np.exp(2j * np.pi * cfo_hz / RATE_HZ * estimate.middle)
+
+    return (arrived + noise).astype(np.complex64), response
+
+
+@pytest.fixture(scope="module")
+def trials():
+    rng = np.random.default_rng(11)
+    found = []
+    for _ in range(NUM_TRIALS):
+        cfo_hz = rng.uniform(-9e3, 9e3)
+        samples, response = received(rng, cfo_hz=cfo_hz)
+        guess_hz = cfo_hz + rng.uniform(-800.0, 800.0)
+        start = START + rng.uniform(0.0, 3.0)
+        estimate = estimate_burst(
+            samples, 3, NUM_SYMBOLS, OFDM, start=start, cfo_hz=guess_hz, level=LEVEL, **TAPS
+        )
+        found.append((estimate, cfo_hz, *response(estimate)))
+    return found
+
+
+def test_carrier_offset_is_unbiased_with_the_predicted_deviation(trials):
+    scaled = np.array([(e.cfo_hz - cfo_hz) / e.cfo_std_hz for e, cfo_hz, _, _ in trials])
+    assert abs(scaled.mean()) < 3.5 / np.sqrt(NUM_TRIALS)
+    assert 0.72 < scaled.std() < 1.3  # chi-square of 59 degrees, 99.9 %
+
+
+def test_carrier_offset_comes_within_a_decibel_of_its_bound(trials):
+    """Of a known burst with unknown phase in noise: Rife and Boorstyn's, with all of the burst's energy."""
+    length = len(probe(3, NUM_SYMBOLS, OFDM))
+    bound_hz = np.sqrt(6.0 / (100.0 * length * (length**2 - 1.0))) / (2.0 * np.pi) * RATE_HZ
+    rms_hz = np.sqrt(np.mean([(e.cfo_hz - cfo_hz) ** 2 for e, cfo_hz, _, _ in trials]))
+    chance = 10.0 * np.log10(1.0 + 3.0 * np.sqrt(2.0 / NUM_TRIALS))  # of a variance over so many trials
+    assert 20.0 * np.log10(rms_hz / bound_hz) < 1.0 + chance
+
+
+def test_mean_delay_is_right_to_a_hundredth_of_a_sample(trials):
+    errors = np.array([e.delay_samples - estimate_mean_delay(flat, OFDM) for e, _, flat, _ in trials])
+    stds = np.array([e.delay_std_samples for e, *_ in trials])
+    assert np.sqrt(np.mean(errors**2)) < 0.01
+    assert 0.6 < np.std(errors / stds) < 1.4
+
+
+def test_response_has_the_predicted_error_phase_included(trials):
+    ratios = [np.mean(np.abs(e.response - true) ** 2) / e.error_variance for e, _, _, true in trials]
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.15)
+
+
+def test_noise_is_that_of_a_resource_element(trials):
+    """20 dB below the burst's samples, of which 192 of 256 subcarriers carry all."""
+    shares = [e.noise_variance / np.mean(np.abs(e.response) ** 2) for e, *_ in trials]
+    assert np.mean(shares) == pytest.approx(0.01 * OFDM.num_active / OFDM.fft_len, rel=0.05)
+
+
+def test_a_burst_that_is_cut_off_or_silent_is_refused():
+    samples = np.zeros(NUM_SYMBOLS * OFDM.symbol_len, np.complex64)
+    with pytest.raises(ValueError, match="does not lie within"):
+        estimate_burst(samples, 0, NUM_SYMBOLS, OFDM, start=20.0, cfo_hz=0.0, level=LEVEL, **TAPS)
+    with pytest.raises(ValueError, match="nothing was received"):
+        estimate_burst(
+            np.zeros(20_000, np.complex64), 0, NUM_SYMBOLS, OFDM, start=20.0, cfo_hz=0.0, level=LEVEL, **TAPS
+        )

@@ -1,0 +1,172 @@
+"""A calibration over simulated radios finds what the air was made of, and a recording of it gives the same numbers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from calibration.analysis import aside_estimates, together_estimates
+from calibration.findings import find_out
+from calibration.procedure import BandBusy, Extent, calibrate
+from calibration.profile import entries, expired, read_profile, write_profile
+from radio.air_config import AirConfig
+from radio.interface import RadioError
+from radio.recording import RecordingWriter, read_recording
+from radio.recording_fields import About
+from server.compose_calibration import open_calibration
+from server.compose_measured import with_measured_air
+from server.config_file import build
+from sim_backend.bands import Band
+from sim_backend.path import draw_path
+from sim_backend.transmitter import draw_transmitter
+
+RATE_HZ, CENTER_HZ, SEED = 4e6, 915e6, 7
+EXTENT = Extent(span_s=0.15)
+
+
+def experiment(scenario="bench", devices=3, **air):
+    free = scenario in ("free", "harsh")
+    return build(
+        {
+            "run": {"seed": SEED},
+            "fleet": {"devices": devices},
+            "link": {"backend": "waveform", "snr_db": 25.0},
+            "radio": {"reference": "free" if free else "shared", "center_hz": CENTER_HZ},
+            "air": {"scenario": scenario, **air},
+        }
+    )
+
+
+def measured(known, extent=EXTENT):
+    """(captures, missing) of a calibration."""
+    with open_calibration(known, lambda capture: None) as bench:
+        return calibrate(bench, extent, lambda step: None)
+
+
+@pytest.fixture(scope="module")
+def on_free_clocks():
+    known = experiment("free")
+    captures, missing = measured(known)
+    assert missing == {}
+    return known, captures, find_out(captures)
+
+
+def path_of(known, device):
+    return draw_path(known.air.impairments(), SEED, device, *Band(RATE_HZ, CENTER_HZ))
+
+
+def test_carrier_and_sample_clock_are_those_that_were_drawn(on_free_clocks):
+    known, captures, profile = on_free_clocks
+    at_s = captures["together"].start_index / RATE_HZ + 0.075
+    for device in profile.devices:
+        path = path_of(known, device.device)
+        true_hz = float(path.frequency_hz(np.array([at_s]))[0])
+        assert device.cfo_hz.value == pytest.approx(true_hz, abs=2.0)  # which walks by 1 Hz a root second
+        assert abs(device.sro_ppm.value - path.sro_ppm) < 4.0 * device.sro_ppm.std
+        assert abs(device.clock_disagreement_std) < 4.0
+
+
+def test_gains_are_those_of_the_paths(on_free_clocks):
+    known, captures, profile = on_free_clocks
+    at_s = np.array([captures["alone"].start_index / RATE_HZ])
+    ofdm = known.ofdm()
+    for device in profile.devices:
+        true = path_of(known, device.device).response(at_s, ofdm.active_freqs_hz)[0]
+        assert device.gain_db.value == pytest.approx(10.0 * np.log10(np.mean(np.abs(true) ** 2)), abs=0.15)
+        shape = np.array(device.response.re) + 1j * np.array(device.response.im)
+        alike = abs(np.vdot(np.abs(true), np.abs(shape)))
+        assert alike / np.linalg.norm(true) / np.linalg.norm(shape) > 0.999
+
+
+def test_images_of_both_ends_are_told_apart(on_free_clocks):
+    known, captures, profile = on_free_clocks
+    for device in profile.devices:
+        true = draw_transmitter(known.air.impairments(), SEED, device.device).image
+        assert abs(device.image.value - true) < 4.0 * device.image.std
+    front_ends = [found for _, found in aside_estimates(captures["aside"])]
+    assert 20.0 * np.log10(abs(profile.receiver.image.value)) == pytest.approx(-40.0, abs=1.5)
+    assert all(found.quality > 0.1 for found in front_ends)
+
+
+def test_devices_that_sound_together_arrive_aligned(on_free_clocks):
+    captures = on_free_clocks[1]
+    together = together_estimates(captures["together"])
+    turned = np.einsum("bik,ik->bi", together.gains, together.gains[0].conj())
+    assert np.abs(np.angle(turned[:4])).max() < 0.3  # the first 10 ms
+    assert np.abs(np.angle(together.phasors)).max() < 0.3
+
+
+def test_a_recording_gives_the_same_profile_to_the_last_bit(on_free_clocks, tmp_path):
+    _, captures, profile = on_free_clocks
+    with RecordingWriter(tmp_path / "all", About(kind="calibration", description="", hardware="")) as writer:
+        for capture in captures.values():
+            writer.write(capture)
+    again = find_out({each.step: each for each in read_recording(tmp_path / "all").captures})
+    assert again == profile
+
+
+def test_a_profile_is_written_and_read_whole(on_free_clocks, tmp_path):
+    profile = on_free_clocks[2]
+    write_profile(tmp_path / "profile.json", profile)
+    assert read_profile(tmp_path / "profile.json") == profile
+    assert [path.name for path in tmp_path.iterdir()] == ["profile.json"]
+
+
+def test_entries_grow_old_the_path_first(on_free_clocks):
+    profile = on_free_clocks[2]
+    assert expired(profile, profile.made_at_s + 500.0) == []
+    old = [name for name, _ in expired(profile, profile.made_at_s + 1000.0)]
+    assert "device 0 gain_db" in old
+    assert "device 0 cfo_hz" not in old
+    everything = [name for name, _ in expired(profile, profile.made_at_s + 40.0 * 86400.0)]
+    assert sorted(everything) == sorted(name for name, _ in entries(profile))
+
+
+def test_an_air_made_from_a_profile_has_the_same_profile(tmp_path):
+    known = experiment("bench")
+    profile = find_out(measured(known)[0])
+    write_profile(tmp_path / "profile.json", profile)
+    quiet = dataclasses.replace(known.link, noise="figure")
+    air = AirConfig(profile=str(tmp_path / "profile.json"))
+    remade = with_measured_air(dataclasses.replace(known, link=quiet, air=air))
+    again = find_out(measured(remade)[0])
+    for first, second in zip(profile.devices, again.devices, strict=True):
+        apart = np.hypot(first.gain_db.std, second.gain_db.std)
+        assert abs(first.gain_db.value - second.gain_db.value) < 4.0 * apart + 0.01
+        assert abs(first.image.value - second.image.value) < 4.0 * np.hypot(first.image.std, second.image.std)
+        shapes = [np.array(each.response.re) + 1j * np.array(each.response.im) for each in (first, second)]
+        alike = abs(np.vdot(*shapes)) / np.linalg.norm(shapes[0]) / np.linalg.norm(shapes[1])
+        assert alike > 0.999
+    assert again.receiver.noise_dbfs.value == pytest.approx(profile.receiver.noise_dbfs.value, abs=0.1)
+
+
+def test_in_a_busy_band_nothing_is_sent():
+    known = experiment("bench", interferer_db=-10.0)
+    with open_calibration(known, lambda capture: None) as bench:
+        sent = []
+        for radio in bench._transmitters.values():
+            radio.transmit = lambda samples, at: sent.append(at)
+        with pytest.raises(BandBusy, match=r"the band is busy: -\d+\.\d dBFS at 91\d\.\d+ MHz, .* --busy"):
+            calibrate(bench, EXTENT, lambda step: None)
+    assert sent == []
+
+
+def test_who_is_not_heard_is_named_and_the_others_are_measured():
+    known = experiment("bench")
+    with open_calibration(known, lambda capture: None) as bench:
+        bench._transmitters[1].transmit = lambda samples, at: None  # a cable that is off
+        captures, missing = calibrate(bench, EXTENT, lambda step: None)
+    assert list(missing) == [1]
+    assert "device 1 was not heard" in missing[1]
+    profile = find_out(captures)
+    assert profile.devices[1].gain_db is None
+    assert profile.devices[2].gain_db is not None
+
+
+def test_when_nobody_is_heard_that_is_an_error():
+    known = experiment("bench", devices=2)
+    with open_calibration(known, lambda capture: None) as bench:
+        for radio in bench._transmitters.values():
+            radio.transmit = lambda samples, at: None
+        with pytest.raises(RadioError, match=r"device 0 was not heard .* device 1 was not heard"):
+            calibrate(bench, EXTENT, lambda step: None)
