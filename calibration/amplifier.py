@@ -21,7 +21,7 @@ NUM_PARTS = 8  # of a segment; their scatter is the noise
 DB = 20.0 / math.log(10.0)  # of a small relative change of amplitude
 MISFIT_TAIL = 1e-3  # probability with which an amplifier after Rapp's law is taken for another
 SECOND_DIFFERENCES = (
-    2.9  # variance of the mean square of n of them, times n / its square: 2 (1 + 2 (4/9 + 1/36))
+    3.9  # variance of the mean square of n of them, times n, over its square: 2 (1 + 2 (4/9 + 1/36))
 )
 VAGUE_DB, VAGUE_LOG = 1.0, 0.35  # stds of saturation and of the logarithm of smoothness that tell nothing
 FloatArray = NDArray[np.float64]
@@ -32,12 +32,11 @@ Complex = NDArray[np.complex128]
 class CompressionEstimate:
     """Levels relative to full scale, a tone of amplitude 1; rising, (num_levels,). `..._std`: predicted.
 
-    gains_db: relative to small signals. phases_rad: relative to the reference level. Gains share some of their error,
-    that of the references.
-    one_db_dbfs: where the gain has fallen by 1 dB, None beyond the highest level sent; at_least_dbfs: what that point
-    exceeds with 97.5 % of probability, at most the highest level sent. saturation_db, smoothness: Rapp's A and p, None
-    where the data do not tell. is_rapp: whether his law explains the gains; if not, the 1 dB point is that of a
-    parabola through its surroundings.
+    gains_db: relative to small signals, or to the reference level where no law holds; phases_rad: relative to the
+    reference level. They share some of their error, that of the references. one_db_dbfs: where the gain has fallen by
+    1 dB, None beyond the highest level sent; at_least_dbfs: what that point exceeds with 97.5 % of probability, at most
+    the highest level sent. saturation_db, smoothness: Rapp's A and p, None where the data do not tell. is_rapp: whether
+    his law explains the gains; if not, the 1 dB point is read off the curve (`calibration/one_db_point.py`).
     quality in [0, 1]: share of the references' energy that is the tone.
     """
 
