@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.amplifier import CompressionEstimate, estimate_compression
 from calibration.burst import BurstEstimate, estimate_burst
 from calibration.delay import remove_delay
 from calibration.frequency import remove_cfo
 from calibration.iq import FrontEndEstimate, estimate_front_ends
+from calibration.ramp import Ramp
 from calibration.search import MARGIN, Searcher
 from calibration.soundings import Soundings
 from calibration.spectrum import OccupancyEstimate, estimate_occupancy
-from calibration.waveforms import PROBE_SYMBOLS, probe_symbols
+from calibration.waveforms import probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
 from radio.interface import RadioError
@@ -85,7 +87,7 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
         found = estimate_burst(
             window,
             sent.device,
-            PROBE_SYMBOLS,
+            int(capture.facts["num_symbols"]),
             ofdm,
             start=path.delay_samples,
             cfo_hz=path.cfo_hz,
@@ -99,11 +101,28 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
 def aside_estimates(capture: Capture) -> Iterator[tuple[int, FrontEndEstimate]]:
     """(device, both front ends) of every probe in a capture for which the receiver was tuned aside."""
     ofdm, offset_hz = ofdm_of(capture), float(capture.facts["offset_hz"])
+    num_symbols = int(capture.facts["num_symbols"])
+    symbols = probe_symbols(num_symbols, ofdm)
     for sent, burst in alone_estimates(capture):
         first = burst.start + preamble_len(ofdm)
-        received = capture.samples[first : first + PROBE_SYMBOLS * ofdm.symbol_len]
-        symbols = np.float32(sent.level) * probe_symbols(PROBE_SYMBOLS, ofdm)
-        yield sent.device, estimate_front_ends(received, symbols, ofdm, burst.cfo_hz - offset_hz)
+        received = capture.samples[first : first + num_symbols * ofdm.symbol_len]
+        yield (
+            sent.device,
+            estimate_front_ends(received, np.float32(sent.level) * symbols, ofdm, burst.cfo_hz - offset_hz),
+        )
+
+
+def ramp_estimates(capture: Capture) -> Iterator[tuple[int, CompressionEstimate]]:
+    """(device, amplifier) of every ramp in a capture."""
+    facts, rate_hz = capture.facts["ramp"], capture.config.sample_rate_hz
+    shape = Ramp(**{**facts, "levels_db": tuple(facts["levels_db"])})
+    for sent, start in zip(capture.sent, capture.facts["arrivals"], strict=True):
+        first = round(start)
+        received = capture.samples[first : first + sent.num_samples]
+        yield (
+            sent.device,
+            estimate_compression(received, shape, rate_hz, capture.facts["cfos_hz"][str(sent.device)]),
+        )
 
 
 def together_estimates(capture: Capture) -> Together:

@@ -13,7 +13,6 @@ from calibration.burst import BurstEstimate
 from calibration.delay import centred_bins, estimate_mean_delay, remove_delay
 from calibration.figure_style import add_legend, new_figure, style, tidy
 from calibration.frequency import remove_cfo
-from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.ofdm import OfdmConfig, demodulate
 from radio.preamble import preamble_len
@@ -111,10 +110,10 @@ def _waterfall(capture: Capture) -> Shown:
 def _constellations(capture: Capture, probes: list[Probe]) -> Shown:
     figure = new_figure(2.9)
     before, after = figure.subplots(1, 2)
-    ofdm = ofdm_of(capture)
+    ofdm, num_symbols = ofdm_of(capture), int(capture.facts["num_symbols"])
     for index, (sent, burst) in enumerate(probes):
         first = burst.start + preamble_len(ofdm)
-        samples = capture.samples[first : first + PROBE_SYMBOLS * ofdm.symbol_len]
+        samples = capture.samples[first : first + num_symbols * ofdm.symbol_len]
         raw = demodulate(samples, ofdm) / sent.level
         still = remove_cfo(
             samples, burst.cfo_hz, ofdm.sample_rate_hz, preamble_len(ofdm) - round(burst.middle - burst.start)

@@ -1,17 +1,19 @@
 """The captures of a calibration, taken together: a profile."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from calibration.amplifier import CompressionEstimate
 from calibration.analysis import (
     Together,
     alone_estimates,
     aside_estimates,
     common_phase_rad,
     ofdm_of,
+    ramp_estimates,
     silence_report,
     soundings_of,
     together_estimates,
@@ -20,6 +22,7 @@ from calibration.burst import BurstEstimate
 from calibration.clock import estimate_clock
 from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
+from calibration.levels import estimate_levels
 from calibration.power import NoiseEstimate
 from calibration.profile import (
     VALID_S,
@@ -38,6 +41,8 @@ from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
 from radio.ofdm import OfdmConfig
 
+GAIN_STEP = "gain "  # what the steps of a gain setting begin with
+LEAST_SETTINGS = 3
 SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
 DB_PER_SHARE = 10.0 / math.log(10.0)
 
@@ -59,6 +64,12 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
         for device, values in _of_soundings(
             together_estimates(captures["together"]), ofdm, facts["center_hz"], at_s
         ).items():
+            found[device] |= values
+    if "ramp" in captures:
+        for device, amplifier in ramp_estimates(captures["ramp"]):
+            found[device] |= _of_amplifier(amplifier, at_s)
+    if steps := [captures[step] for step in sorted(captures) if step.startswith(GAIN_STEP)]:
+        for device, values in _of_gain_steps(steps, at_s).items():
             found[device] |= values
     receiver: dict[str, Any] = {}
     if "aside" in captures:
@@ -102,11 +113,8 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
 def _of_probe(
     sent: SentBurst, burst: BurstEstimate, noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
 ) -> dict[str, Any]:
-    count = ofdm.num_active
-    power = float(np.mean(np.abs(burst.response) ** 2)) - burst.error_variance
-    power = max(power, burst.error_variance)
-    raw_variance = burst.error_variance * count / burst.rank
-    power_std = math.sqrt(2.0 * power * raw_variance / count)
+    power, power_std = _power(burst, ofdm)
+    count, raw_variance = ofdm.num_active, burst.error_variance * ofdm.num_active / burst.rank
     snr, relative = (
         power * sent.level**2 / noise.variance,
         math.hypot(power_std / power, noise.std / noise.variance),
@@ -128,6 +136,13 @@ def _of_probe(
             valid_s=VALID_S["path"],
         ),
     }
+
+
+def _power(burst: BurstEstimate, ofdm: OfdmConfig) -> tuple[float, float]:
+    """Mean of |h|^2 over subcarriers, and its deviation: an error counts along the channel's own direction."""
+    power = float(np.mean(np.abs(burst.response) ** 2)) - burst.error_variance
+    power = max(power, burst.error_variance)
+    return power, math.sqrt(2.0 * power * burst.error_variance / burst.rank)
 
 
 def _relative_delays(
@@ -158,6 +173,43 @@ def _of_soundings(
             "drift_hz_per_root_s": interval(
                 float(clock.walk_hz_per_root_s[place]), low, high, at_s, "clock", "" if low > 0.0 else "upper"
             ),
+        }
+    return found
+
+
+def _of_amplifier(found: CompressionEstimate, at_s: float) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if found.one_db_dbfs is None or found.one_db_std_db is None:
+        least = found.at_least_dbfs
+        values["compression_db"] = interval(least, least, least, at_s, "hardware", "lower")
+        return values
+    values["compression_db"] = estimate(found.one_db_dbfs, found.one_db_std_db, at_s, "hardware")
+    if found.is_rapp and found.saturation_db is not None and found.saturation_std_db is not None:
+        values["saturation_db"] = estimate(found.saturation_db, found.saturation_std_db, at_s, "hardware")
+    if found.is_rapp and found.smoothness is not None and found.smoothness_std is not None:
+        values["smoothness"] = estimate(found.smoothness, found.smoothness_std, at_s, "hardware")
+    return values
+
+
+def _of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str, Any]]:
+    """From short probes at several settings."""
+    seen: dict[int, list[tuple[float, float, float]]] = {}
+    for capture in steps:
+        for sent, burst in alone_estimates(capture):
+            power, std = _power(burst, ofdm_of(capture))
+            seen.setdefault(sent.device, []).append((sent.tx_gain_db, power, std))
+    found: dict[int, dict[str, Any]] = {}
+    for device, points in seen.items():
+        settings_db, powers, stds = map(np.array, zip(*dict.fromkeys(points), strict=True))
+        if len(set(settings_db.tolist())) < LEAST_SETTINGS:
+            continue
+        levels = estimate_levels(powers, stds, settings_db)
+        errors = zip(levels.settings_db[1:].tolist(), levels.step_errors_db.tolist(), strict=True)
+        found[device] = {
+            "gain_slope": estimate(levels.slope, levels.slope_std, at_s, "hardware"),
+            "step_errors_db": {
+                f"{setting_db:g}": round(error, 4) for setting_db, error in errors if error == error
+            },
         }
     return found
 

@@ -4,7 +4,7 @@ What is made of the captures is in `calibration/analysis.py`: only captures go f
 of them gives the same numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,12 +12,19 @@ import numpy as np
 
 from calibration.analysis import alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
-from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe, turn_len
+from calibration.ramp import ramp
+from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe
 from radio.capture import Capture
-from radio.interface import RadioError
+from radio.interface import FullScaleError, RadioError, Samples
 from radio.sounding import sounding_bursts
 
 SILENCE_S = 0.05
+RAMP_DB, RAMP_STEP_DB, RAMP_REFERENCE_DB = 30.0, 1.5, 12.0  # below the top
+RAMP_BACK_DB = 6.0  # by which the top is lowered where the receiver saturates
+RAMP_SEED = 12
+GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
+GAIN_SYMBOLS = 12
+MIN_GAIN_DB = -89.75  # of an AD936x
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
 
@@ -64,6 +71,12 @@ def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Captu
     align(bench, captures["alone"])
     tell("all devices together")
     captures["together"] = together(bench, extent.span_s)
+    if extent.amplifiers:
+        tell("amplifiers")
+        captures["ramp"] = ramps(bench)
+    if extent.levels and can_set_gain(bench):
+        tell("steps of the transmit gain")
+        captures |= gain_steps(bench)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
         captures["aside"] = aside(bench)
@@ -80,17 +93,71 @@ def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     return capture
 
 
-def alone(bench: Bench, step: str) -> Capture:
+def alone(bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS) -> Capture:
     """Each device that was met sends its probe in a turn of its own."""
-    ofdm, devices = bench.ofdm, sorted(bench.clocks)
-    turn, guard = turn_len(PROBE_SYMBOLS, ofdm), GUARD_SYMBOLS * ofdm.symbol_len
+    ofdm, level = bench.ofdm, np.float32(bench.level)
+    bursts = {device: level * probe(device, num_symbols, ofdm) for device in bench.clocks}
+    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols})
+
+
+def in_turns(
+    bench: Bench, step: str, bursts: Mapping[int, Samples], label: str, level: float, facts: dict[str, Any]
+) -> Capture:
+    """One device after the other sends a burst, all equally long, with silence between them."""
+    guard = GUARD_SYMBOLS * bench.ofdm.symbol_len
+    turn = 2 * guard + max(map(len, bursts.values()))
 
     def make(base: int) -> Iterator[Emission]:
-        for place, device in enumerate(devices):
-            samples = np.float32(bench.level) * probe(device, PROBE_SYMBOLS, ofdm)
-            yield bench.emission(device, base + place * turn + guard, samples, "probe", bench.level)
+        for place, device in enumerate(sorted(bursts)):
+            yield bench.emission(device, base + place * turn + guard, bursts[device], label, level)
 
-    return bench.play(step, make, len(devices) * turn, numerology(bench))
+    return bench.play(step, make, len(bursts) * turn, numerology(bench) | facts)
+
+
+def ramps(bench: Bench) -> Capture:
+    """Each device's amplifier at rising levels, up to full scale or what the receiver takes."""
+    top_db = 0.0
+    while True:
+        levels_db = np.arange(top_db, top_db - RAMP_DB, -RAMP_STEP_DB).tolist()
+        shape = ramp(levels_db, np.random.default_rng(RAMP_SEED), reference_db=top_db - RAMP_REFERENCE_DB)
+        facts = {
+            "ramp": asdict(shape),
+            "cfos_hz": {str(device): clock.cfo_hz for device, clock in sorted(bench.clocks.items())},
+        }
+        try:
+            return in_turns(bench, "ramp", dict.fromkeys(bench.clocks, shape.samples), "ramp", 1.0, facts)
+        except FullScaleError:
+            top_db -= RAMP_BACK_DB
+            if top_db < -RAMP_DB:
+                raise
+
+
+def can_set_gain(bench: Bench) -> bool:
+    """Whether the transmitters have a gain to be set."""
+    device = bench.devices[0]
+    held_db = bench.config(device).tx_gain_db
+    try:
+        bench.set_gain(device, held_db - GAIN_STEPS_DB[-1])
+        return True
+    except RadioError:
+        return False
+    finally:
+        bench.set_gain(device, held_db)
+
+
+def gain_steps(bench: Bench) -> dict[str, Capture]:
+    """Short probes at settings below the present one, which no safety limit forbids; by step."""
+    held_db = {device: bench.config(device).tx_gain_db for device in bench.clocks}
+    captures = {}
+    try:
+        for number, step_db in enumerate(GAIN_STEPS_DB):
+            for device, gain_db in held_db.items():
+                bench.set_gain(device, max(gain_db - step_db, MIN_GAIN_DB))
+            captures[f"gain {number}"] = alone(bench, f"gain {number}", GAIN_SYMBOLS)
+    finally:
+        for device, gain_db in held_db.items():
+            bench.set_gain(device, gain_db)
+    return captures
 
 
 def aside(bench: Bench) -> Capture:

@@ -34,11 +34,6 @@ def probe_len(num_symbols: int, ofdm: OfdmConfig) -> int:
     return preamble_len(ofdm) + num_symbols * ofdm.symbol_len
 
 
-def turn_len(num_symbols: int, ofdm: OfdmConfig) -> int:
-    """Samples from one device's probe to the next."""
-    return probe_len(num_symbols, ofdm) + 2 * GUARD_SYMBOLS * ofdm.symbol_len
-
-
 def periodic_slot(
     devices: tuple[int, ...], start_index: int, span_s: float, ofdm: OfdmConfig
 ) -> SoundingSlot:
