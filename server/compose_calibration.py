@@ -1,5 +1,6 @@
 """Composition root of `airmeta calibrate`: the radios of a configuration, real or not, to be measured."""
 
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
 from calibration.search import Searcher
+from devices.wire.provenance import versions
 from radio.air_config import Fading
 from radio.capture import Capture
 from radio.interface import Radio
@@ -30,6 +32,8 @@ from server.compose_plutos import (
 from server.compose_simulated import simulated_radios
 from server.compose_verdict import give_verdict
 from server.config import Experiment
+from server.replay import DECIDING
+from server.replayed_calibration import KIND, facts_of
 from server.toml_tables import to_tables, to_toml
 from server.verdict import Verdict
 from server.verdict_page import budget_figure, section
@@ -37,7 +41,6 @@ from server.verdict_page import budget_figure, section
 if TYPE_CHECKING:
     from sim_backend.air import Air
 
-KIND = "calibration"  # of a recording
 RECORDING, VERDICT = "captures", "verdict.json"
 
 
@@ -107,13 +110,12 @@ def calibrate_into(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(to_toml(to_tables(experiment)), encoding="utf-8")
     about = About(kind=KIND, description="airmeta calibrate", hardware=_receiver_of(experiment))
-    with (
-        RecordingWriter(folder / RECORDING, about) as writer,
-        open_calibration(experiment, writer.write) as bench,
-    ):
-        captures, missing = calibrate(bench, extent, tell)
-    tell("working it out")
-    profile = find_out(captures)
+    with RecordingWriter(folder / RECORDING, about) as writer:
+        with open_calibration(experiment, writer.write) as bench:
+            captures, missing = calibrate(bench, extent, tell)
+        tell("working it out")
+        profile = find_out(captures)
+        writer.add_facts(facts_of(profile, versions(DECIDING) | {"python": platform.python_version()}))
     write_profile(folder / FILE_NAME, profile)
     verdict = None if missing else give_verdict(experiment, folder / FILE_NAME, tell)
     figures = list(figures_of(captures))

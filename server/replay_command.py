@@ -8,12 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from radio.recording import Recording, RecordingError, read_recording
+from server import replayed_calibration
 from server.replay import Replayed
 from server.replayed_round import replay_round
 from server.round_facts import KIND
 
-KINDS: Mapping[str, Callable[[Recording], Replayed]] = {KIND: replay_round}
-"""By `airmeta:kind`; a calibration's belongs here too."""
+KINDS: Mapping[str, Callable[[Recording], Replayed]] = {
+    KIND: replay_round,
+    replayed_calibration.KIND: replayed_calibration.replay_calibration,
+}
+"""By `airmeta:kind`."""
 
 
 def replay_recording(path: Path) -> Replayed:
