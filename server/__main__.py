@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
 from server.arm_parts import Parts
-from server.calibration_console import print_profile, steps_of
+from server.calibration_console import print_profile, shown_live, steps_of
 from server.compose_air import open_air
 from server.compose_device import host_devices
 from server.compose_measured import with_measured_air
@@ -42,6 +42,7 @@ from server.logs import kept_log, speak_on_stderr
 from server.signals import ending_on_sigterm
 from server.verdict_page import print_verdict
 
+CONTINUE = "continue from the last checkpoint with --resume and the same --out"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -226,16 +227,29 @@ def calibrate(
     folder: calibrate_options.Folder = None,
     long: calibrate_options.Long = False,
     busy: calibrate_options.Busy = False,
+    watch: calibrate_options.Watch = False,
+    every: calibrate_options.Every = 3.0,
+    times: calibrate_options.Times = 0,
 ) -> None:
     """Measure radios and channels: what they do, whether they can aggregate in the air, and how well."""
     from server.calibrate_command import calibration_folder, experiment_to_calibrate, extent_of
-    from server.compose_calibration import calibrate_into
+    from server.compose_calibration import calibrate_into, watch_radios
     from server.compose_measured import with_measured_air
 
     with _refusing_bad_input():
         experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
         place = calibration_folder(folder)
-    with ending_on_sigterm(), _reporting_failure(), steps_of(out) as tell:
+    if watch:
+        with (
+            ending_on_sigterm(),
+            _reporting_failure(),
+            suppress(KeyboardInterrupt),
+            shown_live(out, experiment.fleet.devices) as show,
+        ):
+            watch_radios(experiment, busy, every, times, show)
+        raise typer.Exit(0)
+    kept = f"what was received until then is in {place}"
+    with ending_on_sigterm(), _reporting_failure(kept), steps_of(out) as tell:
         found = calibrate_into(place, experiment, extent_of(long, busy), tell)
     print_profile(out, found.profile, found.missing)
     if found.verdict is not None:
@@ -303,7 +317,7 @@ def _refusing_bad_input() -> Iterator[None]:
 
 
 @contextmanager
-def _reporting_failure() -> Iterator[None]:
+def _reporting_failure(if_interrupted: str = CONTINUE) -> Iterator[None]:
     """What went wrong in the course of work: one line and exit code 1. Other exceptions are bugs and show it."""
     from server.checkpoint import CheckpointError
     from server.experiment import ExperimentFailed
@@ -319,7 +333,7 @@ def _reporting_failure() -> Iterator[None]:
         err.print(f"error: {error}")
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        err.print("interrupted; continue from the last checkpoint with --resume and the same --out")
+        err.print(f"interrupted; {if_interrupted}")
         if any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
             sys.stdout.flush()
             os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted

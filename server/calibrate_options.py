@@ -16,3 +16,11 @@ Folder = Annotated[
 ]
 Long = Annotated[bool, typer.Option("--long", help="Follow the phase for half a minute instead of a second.")]
 Busy = Annotated[bool, typer.Option("--busy", help="Measure although others send in the band.")]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Repeat the light part and show what drifts, until Ctrl-C; keeps nothing."),
+]
+Every = Annotated[
+    float, typer.Option("--every", metavar="S", min=0.0, help="Seconds between looks, with --watch.")
+]
+Times = Annotated[int, typer.Option("--times", metavar="N", min=0, help="Looks, with --watch; 0: for ever.")]

@@ -1,14 +1,17 @@
 """What a person sees of a calibration in the terminal: the step it is at, and a row a device at the end."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from calibration.profile import DeviceProfile, Entry, Profile
+from calibration.watch import Sight
 from calibration.words import judge, rounded, shown
 
 COLUMNS = {
@@ -38,6 +41,56 @@ def steps_of(console: Console) -> Iterator[Callable[[str], None]]:
                 console.print(f"{time.monotonic() - begun_s:6.1f} s  {step}", highlight=False)
 
         yield tell
+
+
+@contextmanager
+def shown_live(console: Console, num_devices: int) -> Iterator[Callable[[Mapping[int, Sight]], None]]:
+    """Yields what shows a look: a table that is drawn anew, or lines where the console is no terminal."""
+    begun_s = time.monotonic()
+    before: dict[int, Sight] = {}
+
+    def drawn(seen: Mapping[int, Sight]) -> Table:
+        table = Table(box=None, pad_edge=False, title=f"{time.monotonic() - begun_s:.0f} s; Ctrl-C ends")
+        for heading in (
+            "device",
+            "SNR dB",
+            "gain dB",
+            "CFO Hz",
+            "phase deg",
+            "delay samples",
+            "since the last look",
+        ):
+            table.add_column(heading, justify="right" if heading != "since the last look" else "left")
+        for device in range(num_devices):
+            table.add_row(str(device), *_look(seen.get(device), before.get(device)))
+        before.clear()
+        before.update(seen)
+        return table
+
+    if not console.is_terminal:
+        yield lambda seen: console.print(drawn(seen), highlight=False)
+        return
+    with Live(console=console, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        yield lambda seen: live.update(drawn(seen), refresh=True)
+
+
+def _look(now: Sight | None, last: Sight | None) -> list[str]:
+    if now is None:
+        return ["-"] * 5 + ["not heard"]
+    values = [
+        f"{now.snr_db:.1f}",
+        f"{now.gain_db:.2f}",
+        f"{now.cfo_hz:.2f}",
+        f"{math.degrees(now.phase_rad):.1f}",
+        f"{now.delay_samples:.3f}",
+    ]
+    if last is None:
+        return [*values, ""]
+    turned = math.degrees(math.remainder(now.phase_rad - last.phase_rad, math.tau))
+    return [
+        *values,
+        f"{now.gain_db - last.gain_db:+.2f} dB, {turned:+.1f} deg, {now.cfo_hz - last.cfo_hz:+.2f} Hz",
+    ]
 
 
 def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]) -> None:

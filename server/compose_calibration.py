@@ -1,6 +1,7 @@
 """Composition root of `airmeta calibrate`: the radios of a configuration, real or not, to be measured."""
 
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
 from calibration.search import Searcher
+from calibration.watch import Sight, look_again
 from devices.wire.provenance import versions
 from radio.air_config import Fading
 from radio.capture import Capture
@@ -124,6 +126,23 @@ def calibrate_into(
         figures.append(budget_figure(verdict))
     write_report(folder, profile, figures, missing, section(verdict) if verdict is not None else ())
     return Outcome(profile, missing, verdict)
+
+
+def watch_radios(
+    experiment: Experiment,
+    ignore_busy: bool,
+    every_s: float,
+    times: int,
+    show: Callable[[dict[int, Sight]], None],
+) -> None:
+    """Look again every so often, `times` times or until interrupted. Raises as `calibrate_into`."""
+    check_radios(experiment)
+    with open_calibration(experiment, lambda capture: None) as bench:
+        for number, seen in enumerate(look_again(bench, ignore_busy), start=1):
+            show(seen)
+            if number == times:
+                return
+            time.sleep(every_s)
 
 
 def check_radios(experiment: Experiment) -> None:
