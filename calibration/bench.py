@@ -17,6 +17,7 @@ from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
+from radio.decibel import to_db
 from radio.frame import element_level
 from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
 from radio.ofdm import OfdmConfig
@@ -26,6 +27,7 @@ from radio.rebased import RebasedRadio
 CHUNK_LEN = 1 << 18  # samples taken at once: a driver's ring holds a second
 DEADLINE_S = 30.0  # of wall time for samples to come, on top of the time that they take
 TRIES = 3  # a clock goes on while a burst is on the way to its radio
+LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
 
 
@@ -77,6 +79,7 @@ class Bench:
         self._offset_hz = 0.0
         self._on_capture = on_capture
         self.clocks: dict[int, Correction] = {}
+        self._quiet = 0.0  # mean power of a sample while nobody sends
         self._receiver.restart()
 
     @property
@@ -142,7 +145,9 @@ class Bench:
     def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
         """What is on the air while nobody here sends."""
         at = self._receiver.now()
-        return self._captured(step, at, num_samples, (), facts or {})
+        capture = self._captured(step, at, num_samples, (), facts or {})
+        self._quiet = float(np.mean(np.abs(capture.samples) ** 2))
+        return capture
 
     def meet(self, device: int) -> PathEstimate:
         """Tie a device's clock to the receiver's; its `delay_samples` is the receiver's index of the device's 0.
@@ -160,7 +165,21 @@ class Bench:
                 if last:
                     raise
         length = round(self._terms.meeting_s * self.ofdm.sample_rate_hz)
-        path = self._searcher.search(self._receive_centred, begin, length, [device_identity(device)])
+        loudest = 0.0
+
+        def listening(at: int, num_samples: int) -> Samples:
+            nonlocal loudest
+            heard = self._receive_centred(at, num_samples)
+            loudest = max(loudest, _loudest(heard, len(samples)))
+            return heard
+
+        path = self._searcher.search(listening, begin, length, [device_identity(device)])
+        if path is None and self._quiet > 0.0 and loudest > LOUD * self._quiet:
+            raise NotHeard(
+                f"device {device} was asked to send, and what came, {to_db(loudest / self._quiet):.0f} dB over the "
+                "noise, is not its preamble; see that it has the receiver's sample_rate_hz and center_hz and its own "
+                "place in radio.uris, or lower its tx_gain_db"
+            )
         if path is None:
             raise NotHeard(
                 f"device {device} was not heard within {self._terms.meeting_s:g} s of being asked to send; check its "
@@ -273,3 +292,11 @@ class Bench:
         if self._offset_hz == 0.0:
             return samples
         return remove_cfo(samples, -self._offset_hz, self.ofdm.sample_rate_hz, at)
+
+
+def _loudest(samples: Samples, length: int) -> float:
+    """Highest mean power of `length` samples in a row, to half of them."""
+    step = length // 2
+    blocks = samples[: len(samples) // step * step].reshape(-1, step)
+    powers = np.mean(np.abs(blocks) ** 2, axis=1)
+    return float(np.max((powers[1:] + powers[:-1]) / 2.0))

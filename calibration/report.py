@@ -42,14 +42,7 @@ def write_report(
         element("h2", "Verdict"),
         table(
             ("device", "verdict", "what to do"),
-            [
-                row(
-                    f"{each.device}  {each.uri or each.serial}",
-                    judge(each, missing.get(each.device, "")),
-                    "text",
-                )
-                for each in profile.devices
-            ],
+            [_verdict(each, profile.shared_clock, missing.get(each.device, "")) for each in profile.devices],
         ),
         *extra,
         element("h2", "Figures"),
@@ -62,6 +55,15 @@ def write_report(
     path = folder / REPORT
     path.write_text(content, encoding="utf-8")
     return path
+
+
+def _verdict(device: DeviceProfile, shared_clock: bool, missing: str) -> Html:
+    faults = judge(device, shared_clock, missing)
+    cells = [
+        "; ".join(what for what, _ in faults) or "good",
+        "; ".join(remedy for _, remedy in faults) or "nothing",
+    ]
+    return row(f"{device.device}  {device.uri or device.serial}", cells, "text")
 
 
 def _numbers(profile: Profile) -> Html:

@@ -8,6 +8,8 @@ from radio.decibel import to_db
 WEAK_SNR_DB, POOR_SNR_DB = 15.0, 5.0
 STRONG_IMAGE_DB = -30.0
 STRONG_LEAKAGE_DB = -35.0  # relative to full scale, some 20 dB below a payload
+CERTAIN = 4.0  # standard deviations
+SAME_HZ, SAME_WALK_HZ = 0.5, 0.05  # of devices on one reference, with room for paths that move
 SHORT_COHERENCE_S = 10e-3
 LOUD_PHASE_NOISE_DEG = 3.0
 EARLY_COMPRESSION_DB = -6.0
@@ -85,18 +87,11 @@ def _shown_complex(entry: ComplexEntry) -> str:
     return f"{to_db(power):.1f} ({to_db(power) - doubt:.1f} to {to_db(power) + doubt:.1f})"
 
 
-def judge(device: DeviceProfile, missing: str) -> tuple[str, str]:
-    """(verdict, what to do) of a device in plain words."""
+def judge(device: DeviceProfile, shared_clock: bool, missing: str) -> list[tuple[str, str]]:
+    """(what is wrong, what to do) of a device in plain words; nothing of a good one. missing: why it was not heard."""
     if missing:
-        return "not heard", missing
-    faults = [(verdict, remedy) for verdict, remedy in _faults(device) if verdict]
-    if not faults:
-        return "good", "nothing"
-    return "; ".join(verdict for verdict, _ in faults), "; ".join(remedy for _, remedy in faults)
-
-
-def _faults(device: DeviceProfile) -> list[tuple[str, str]]:
-    faults = []
+        return [("not heard", missing)]
+    faults = _clock_faults(device, shared_clock)
     snr_db = device.snr_db.value if device.snr_db else math.inf
     if snr_db < POOR_SNR_DB:
         faults.append(
@@ -140,4 +135,26 @@ def _faults(device: DeviceProfile) -> list[tuple[str, str]]:
     point = device.compression_db
     if point is not None and not point.bound and point.value < EARLY_COMPRESSION_DB:
         faults.append((f"compresses at {point.value:.1f} dBFS", "raise link.backoff_db, or lower tx_gain_db"))
+    return faults
+
+
+def _clock_faults(device: DeviceProfile, shared_clock: bool) -> list[tuple[str, str]]:
+    faults = []
+    offset, walk = device.cfo_hz, device.drift_hz_per_root_s
+    locked = (
+        'see that its reference input is connected and its PLL has locked, or set radio.reference = "free"'
+    )
+    if shared_clock and offset is not None and abs(offset.value) > max(CERTAIN * offset.std, SAME_HZ):
+        faults.append((f"its carrier is {offset.value:.1f} Hz off a reference that should be shared", locked))
+    elif shared_clock and walk is not None and not walk.bound and walk.value > SAME_WALK_HZ:
+        faults.append(
+            (f"its phase wanders, {walk.value:.2f} Hz a root second, on a shared reference", locked)
+        )
+    if device.clock_disagreement_std is not None and abs(device.clock_disagreement_std) > CERTAIN:
+        faults.append(
+            (
+                "carrier and sample clock disagree",
+                "see that one reference drives both, and that its PLL has locked",
+            )
+        )
     return faults

@@ -104,9 +104,10 @@ def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]
         table.add_row(str(each.device), *(_cell(each, name) for name in there))
     console.print(table, highlight=False)
     for each in profile.devices:
-        verdict, remedy = judge(each, missing.get(each.device, ""))
-        said = verdict if verdict == "good" else f"{verdict}: {remedy}"
-        console.print(f"device {each.device}: {said}", highlight=False, markup=False, soft_wrap=True)
+        faults = judge(each, profile.shared_clock, missing.get(each.device, ""))
+        for what, remedy in faults or [("good", "")]:
+            said = f"{what}: {remedy}" if remedy else what
+            console.print(f"device {each.device}: {said}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _cell(device: DeviceProfile, name: str) -> str:

@@ -1,6 +1,7 @@
 """A calibration over simulated radios finds what the air was made of, and a recording of it gives the same numbers."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from calibration.analysis import aside_estimates, together_estimates
 from calibration.findings import find_out
 from calibration.procedure import BandBusy, Extent, calibrate
 from calibration.profile import entries, expired, read_profile, write_profile
+from calibration.words import judge
 from radio.air_config import AirConfig
-from radio.interface import RadioError
+from radio.interface import FullScaleError, RadioError
 from radio.recording import RecordingWriter, read_recording
 from radio.recording_fields import About
 from server.compose_calibration import open_calibration
@@ -170,3 +172,42 @@ def test_when_nobody_is_heard_that_is_an_error():
             radio.transmit = lambda samples, at: None
         with pytest.raises(RadioError, match=r"device 0 was not heard .* device 1 was not heard"):
             calibrate(bench, EXTENT, lambda step: None)
+
+
+def test_a_transmitter_at_another_sample_rate_is_told_from_one_that_is_dead():
+    known = experiment("bench")
+    with open_calibration(known, lambda capture: None) as bench:
+        bench._transmitters[1].configure(sample_rate_hz=2e6)
+        _, missing = calibrate(bench, dataclasses.replace(EXTENT, span_s=0.03), lambda step: None)
+    assert list(missing) == [1]
+    assert re.search(r"what came, \d+ dB over the noise, is not its preamble; .* sample_rate_hz", missing[1])
+
+
+def test_a_saturated_receiver_is_an_error_that_names_what_to_turn():
+    known = experiment("bench")
+    air = dataclasses.replace(known.air, adc_full_scale_db=-30.0)
+    known = dataclasses.replace(known, air=air)  # a configuration would not be let through
+    with (
+        open_calibration(known, lambda capture: None) as bench,
+        pytest.raises(FullScaleError, match="exceed the converter's full scale"),
+    ):
+        calibrate(bench, EXTENT, lambda step: None)
+
+
+def test_a_reference_that_is_not_shared_is_seen_although_the_frequency_is_right():
+    """Frequency right at first, phase wandering: a reference input that is not connected."""
+    wandering = experiment("free", max_clock_offset_ppm=0.0)
+    radio = dataclasses.replace(wandering.radio, reference="shared")
+    captures, missing = measured(dataclasses.replace(wandering, radio=radio), Extent(span_s=0.6))
+    assert missing == {}
+    for device in find_out(captures).devices:
+        ((what, remedy),) = judge(device, True, "")
+        assert re.search(r"carrier is -?\d\.\d Hz off a reference|phase wanders, \d\.\d+ Hz", what)
+        assert "its reference input is connected" in remedy
+
+
+def test_a_good_device_has_nothing_to_be_mended():
+    profile = find_out(measured(experiment("bench"))[0])
+    strong = [each for each in profile.devices if each.snr_db.value > 16.0]
+    assert strong
+    assert all(judge(each, profile.shared_clock, "") == [] for each in strong)
