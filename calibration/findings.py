@@ -43,6 +43,7 @@ from radio.ofdm import OfdmConfig
 
 GAIN_STEP = "gain "  # what the steps of a gain setting begin with
 LEAST_SETTINGS = 3
+NUM_PARTS = 20  # of a silence, whose powers tell how far the mean is to be trusted
 SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
 DB_PER_SHARE = 10.0 / math.log(10.0)
 
@@ -95,6 +96,9 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
         receiver=ReceiverProfile(
             rx_gain_db=silence.config.rx_gain_db,
             noise_dbfs=_decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
+            disturbance_dbfs=_disturbance(silence, at_s),
+            occupied=quiet.occupied_share,
+            strongest_dbfs=quiet.strongest_dbfs if quiet.busy else None,
             **hardware["receiver"],
             **receiver,
         ),
@@ -108,6 +112,14 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
             for device in sorted(map(int, hardware["devices"]))
         ),
     )
+
+
+def _disturbance(silence: Capture, at_s: float) -> Entry:
+    """Power of all that is not the receiver's own offset, from its mean over parts of the time."""
+    samples = silence.samples.astype(np.complex128)
+    samples -= samples.mean()
+    parts = np.array([np.mean(np.abs(part) ** 2) for part in np.array_split(samples, NUM_PARTS)])
+    return _decibels(float(parts.mean()), float(parts.std(ddof=1)) / math.sqrt(NUM_PARTS), at_s, "path")
 
 
 def _of_probe(

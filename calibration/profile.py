@@ -111,7 +111,8 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """noise_dbfs: power of a sample of noise, full scale 0 dB. occupied: share of the band that others use."""
+    """noise_dbfs: power of a sample of noise, full scale 0 dB. disturbance_dbfs: of noise and whoever else sends.
+    occupied: share of the bins that others use. strongest_dbfs: the strongest of them, if there is one."""
 
     serial: str
     firmware: str
@@ -119,6 +120,7 @@ class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     uri: str = ""
     temperature_c: float | None = None
     noise_dbfs: Entry | None = None
+    disturbance_dbfs: Entry | None = None
     occupied: float = 0.0
     strongest_dbfs: float | None = None
     dc: ComplexEntry | None = None

@@ -31,7 +31,7 @@ def measured_air(
     Raises ProfileError where a device lacks what an air needs.
     """
     rx_gain_db = rx_db(profile.receiver.rx_gain_db)
-    noise = profile.receiver.noise_dbfs
+    noise = profile.receiver.disturbance_dbfs  # others' signals too, as if they were white
     return MeasuredAir(
         devices=tuple(
             _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db) for each in profile.devices
