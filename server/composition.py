@@ -15,6 +15,7 @@ from radio.frame import element_level
 from radio.heap import keep_freed_memory
 from radio.schedule import Schedule
 from radio.schemes.registry import is_coherent, load_scheme
+from radio.support import num_kept
 from radio.uplink import Uplink
 from server.appraisal import initial_parameters
 from server.arm_parts import Link, Parts
@@ -79,6 +80,7 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
     )
     if dimension is not None:
         parts.num_elements(dimension)
+        _check_block(experiment, dimension)
     if link.backend == "pluto":
         schedule.check_devices(experiment.num_active)
         check_safety(experiment)
@@ -169,6 +171,7 @@ def open_bench(
             uplink = CalibratedUplink(uplink)
         uplink, recorder = _recorded(parts, link, uplink, recordings, hosts)
         update = experiment.update
+        _check_block(experiment, dimension)
         rule = support_rule(update.support, update.keep, update.block, experiment.run.seed)
         rounds = Rounds(experiment, proxy, uplink, parts.scheme, link.mean_gain, link.truth, rule, recorder)
         yield Bench(rounds, link.radios, hosts)
@@ -190,6 +193,15 @@ def _recorded(
         parts.arm.experiment, parts.schedule, taped, link.tee, folder, link.radios, hosts
     )
     return taped, recorder
+
+
+def _check_block(experiment: Experiment, dimension: int) -> None:
+    update, kept = experiment.update, num_kept(dimension, experiment.update.keep)
+    if update.support == "shared-vote" and update.block > kept:
+        raise ConfigError(
+            f"update.block = {update.block} exceeds the {kept} entries that travel of {dimension}; lower it to at most "
+            f"{kept}, so that there are blocks to choose from, or raise update.keep"
+        )
 
 
 def _now(proxy: LocalProxy, num_devices: int) -> FleetNow:

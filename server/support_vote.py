@@ -59,9 +59,12 @@ class VotedSupport:
         self._waited[support] = 0.0
 
     def announced_bits(self, dimension: int) -> int:
-        """The server tells the blocks, and which of them is cut short."""
+        """The server tells the blocks, and which of them is cut short. Where the last block of all is short, its choice
+        makes room for one more: then the number of blocks is told as well."""
         kept = num_kept(dimension, self._keep)
         num_blocks, chosen = (math.ceil(count / self._block_len) for count in (dimension, kept))
+        if dimension % self._block_len and chosen < num_blocks:
+            return support_bits(num_blocks, chosen + 1) + math.ceil(math.log2(chosen + 1)) + 1
         return support_bits(num_blocks, chosen) + math.ceil(math.log2(chosen))
 
     def save(self) -> dict[str, NDArray[Any]]:

@@ -1,5 +1,7 @@
 """The shared support that aggregates foretell, against the law of the queues that it serves."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,20 @@ def test_choices_are_rising_repeatable_and_survive_a_checkpoint(rates):
         np.testing.assert_array_equal(support, whole.choose(20, DIMENSION))
         assert np.all(np.diff(support) > 0)
         assert len(support) == round(KEEP * DIMENSION)
+
+
+@pytest.mark.parametrize("dimension", [64, 70, 95, 97])
+def test_announced_blocks_always_suffice(dimension):
+    """Count the blocks of supports that were chosen, the short last block among them or not."""
+    rule = VotedSupport(0.3, 8, seed=3)
+    rng = np.random.default_rng(2)
+    most = 0
+    for index in range(40):
+        support = rule.choose(index, dimension)
+        blocks = np.unique(support // 8)
+        most = max(most, len(blocks))
+        rule.learn(support, rng.normal(size=dimension))
+    num_blocks = -(-dimension // 8)
+    needed = np.log2(math.comb(num_blocks, most)) + np.log2(most)
+    assert rule.announced_bits(dimension) >= needed
+    assert rule.announced_bits(dimension) <= needed + 10
