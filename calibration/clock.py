@@ -125,9 +125,7 @@ def _follow_carrier(steps: Steps, instants_s: FloatArray) -> ClockState:
     return filter_clock(turns, instants_s, variances, guess_hz, guess_std_hz, wrapped=True)
 
 
-def _climb(
-    turns: FloatArray, instants_s: FloatArray, variances: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _climb(turns: FloatArray, instants_s: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean frequency from pairs at growing distances, wherever they lie in the span, and what it is known to."""
     shortest_s = float(np.min(np.diff(instants_s)))
     longest_s = max(min(LADDER_S, float(instants_s[-1] - instants_s[0])), 1.01 * shortest_s)
@@ -145,7 +143,9 @@ def _climb(
         frequency = np.where(better, frequency + common / pairs.lag_s, frequency)
         known_to = np.where(better, std_hz, known_to)
     edge_hz = 0.5 / shortest_s
-    return frequency, np.minimum(np.where(np.isinf(known_to), edge_hz, 4.0 * known_to + WALK_GUESS_HZ), edge_hz)
+    return frequency, np.minimum(
+        np.where(np.isinf(known_to), edge_hz, 4.0 * known_to + WALK_GUESS_HZ), edge_hz
+    )
 
 
 def _noise(values: FloatArray, predicted: FloatArray, instants_s: FloatArray, period: float) -> FloatArray:

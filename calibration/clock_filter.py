@@ -113,9 +113,7 @@ def _weigh(squares: FloatArray, logs: FloatArray, counted: FloatArray) -> tuple[
     """
     shape = (PRIOR_FREEDOM + counted) / 2.0
     rate = (PRIOR_FREEDOM + squares) / 2.0
-    evidence = (
-        gammaln(shape) - shape * np.log(rate) - (logs + counted * math.log(2.0 * math.pi)) / 2.0
-    )
+    evidence = gammaln(shape) - shape * np.log(rate) - (logs + counted * math.log(2.0 * math.pi)) / 2.0
     priors = [
         np.where(grid == 0.0, steady, (1.0 - steady) / (len(grid) - 1))
         for grid, steady in zip((PHASE_WALKS, FREQUENCY_WALKS), STEADY_PRIORS, strict=True)

@@ -72,7 +72,9 @@ def estimate_coherence(soundings: Soundings, max_loss_db: float = 0.1) -> Cohere
         )
     shortest_s = float(np.min(np.diff(soundings.instants_s)))
     span_s = soundings.span_s
-    bins = lag_pairs(soundings.instants_s, shortest_s, max(LONGEST_SHARE * span_s, 2.0 * shortest_s), MOST_PAIRS)
+    bins = lag_pairs(
+        soundings.instants_s, shortest_s, max(LONGEST_SHARE * span_s, 2.0 * shortest_s), MOST_PAIRS
+    )
     least_mean_cosine = 10.0 ** (-max_loss_db / 20.0)
     seen = [pairs for pairs in bins if _is_seen(soundings, pairs)]
     if not seen:
@@ -136,7 +138,11 @@ def _cells(soundings: Soundings, device: int, pairs: LagPairs) -> NDArray[np.com
 
 
 def _estimate(
-    cells: NDArray[np.complex128], lags_s: FloatArray, looks: NDArray[np.intp], span_s: float, least_cosine: float
+    cells: NDArray[np.complex128],
+    lags_s: FloatArray,
+    looks: NDArray[np.intp],
+    span_s: float,
+    least_cosine: float,
 ) -> tuple[NDArray[np.complex128], FloatArray, float, float, FloatArray, float, FloatArray, float]:
     """One device's entries of the result, in their order. cells: (num_lags, 4, CELLS); looks: (num_lags,)."""
     correlation, cosine = _ratios(cells.sum(axis=2))
@@ -184,7 +190,9 @@ class _Crossing:
     sure_s: float
 
 
-def _cross(values: FloatArray, stds: FloatArray, lags_s: FloatArray, level: float) -> tuple[float, bool, float]:
+def _cross(
+    values: FloatArray, stds: FloatArray, lags_s: FloatArray, level: float
+) -> tuple[float, bool, float]:
     """lag_s, reached and sure_s of a _Crossing.
 
     Noise makes values dip early: what is not falling is averaged with its neighbours (isotonic regression), as far as

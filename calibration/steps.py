@@ -13,7 +13,9 @@ from calibration.soundings import Soundings
 NEWTON_STEPS = 3
 PER_SAMPLE = 2  # delays tried; the main lobe is wider
 PASSES = 2  # the first against one response, the second against their mean
-HELD_SHARE = 0.3  # of a response's energy along the mean one: with less, nearly always, the channel has become another
+HELD_SHARE = (
+    0.3  # of a response's energy along the mean one: with less, nearly always, the channel has become another
+)
 RARELY = 0.05
 FADING_STDS = 4.0  # beyond which a change is not chance
 ANOTHER = 0.2  # change over the energy of a response that has become another
@@ -151,9 +153,7 @@ def _chain(
     return np.concatenate([[0.0], np.cumsum(turns)]), lags
 
 
-def _variances(
-    reference: NDArray[np.complex128], noise: float, soundings: Soundings
-) -> tuple[float, float]:
+def _variances(reference: NDArray[np.complex128], noise: float, soundings: Soundings) -> tuple[float, float]:
     """Cramer-Rao bounds of phase (at subcarrier 0) in rad^2 and of delay in samples^2, magnitude unknown."""
     bins = 2.0 * np.pi * centred_bins(soundings.ofdm) / soundings.ofdm.fft_len
     weights = np.abs(reference) ** 2
