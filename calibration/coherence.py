@@ -1,9 +1,9 @@
 """For how long a channel stays what it was: correlation of its gains over time, coherence time, longest burst.
 
-Coherence time is the lag at which the magnitude of the correlation has fallen to 0.9 (LEVEL). A lower level would need
-longer captures and is known worse: of Jakes' fading seen for 50 coherence times on a single path, the lag of 0.9 scatters
-by 12 %, of 0.7 by 14 %, of 0.5 by 16 % and is not reached in 3 % of captures, of 0.3 by 21 % and is not in 15 %. A
-higher one is no better known (0.99: 12 %), and there noise and phase noise hide the change.
+Coherence time is the lag at which the magnitude of the correlation has fallen to 0.9 (LEVEL). A lower level would
+need longer captures and is known worse: of Jakes' fading seen for 50 coherence times on a single path, the lag of 0.9
+scatters by 12 %, of 0.7 by 14 %, of 0.5 by 16 % and is not reached in 3 % of captures, of 0.3 by 21 % and is not in
+15 %. A higher one is no better known (0.99: 12 %), and there noise and phase noise hide the change.
 """
 
 import dataclasses
@@ -79,8 +79,8 @@ def estimate_coherence(soundings: Soundings, max_loss_db: float = 0.1) -> Cohere
     seen = [pairs for pairs in bins if _is_seen(soundings, pairs)]
     if not seen:
         raise ValueError(
-            f"no distance between {len(soundings.instants_s)} soundings occurs {MIN_LOOKS} times without overlap and in "
-            f"{MIN_OCCUPIED} of {NUM_BLOCKS} parts of the capture; repeat bursts evenly over it"
+            f"no distance between {len(soundings.instants_s)} soundings occurs {MIN_LOOKS} times without overlap and "
+            f"in {MIN_OCCUPIED} of {NUM_BLOCKS} parts of the capture; repeat bursts evenly over it"
         )
     lags_s = np.array([pairs.lag_s for pairs in seen])
     looks = np.array([_looks(soundings, pairs) for pairs in seen])

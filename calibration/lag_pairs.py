@@ -1,6 +1,7 @@
 """Pairs of unequally spaced instants by their distance: what a function of lag is estimated from."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def lag_pairs(
     edges[0], edges[-1] = shortest_s * (1.0 - 1e-6), longest_s * (1.0 + 1e-6)
     firsts = np.array([np.searchsorted(instants_s, instants_s + edge) for edge in edges])
     found = []
-    for low, high in zip(firsts[:-1], firsts[1:], strict=True):
+    for low, high in pairwise(firsts):
         counts = high - low
         ends = np.cumsum(counts)
         if not ends[-1]:

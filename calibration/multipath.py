@@ -122,7 +122,7 @@ def _taps(
 
 
 def _taken_off(h: ComplexArray, errors: ComplexArray, ofdm: OfdmConfig) -> ComplexArray:
-    """(fft_len,) sum over k of h(k + m) conj h(k) for steps m of 0, 1, ..., and -1 last, as much as noise adds taken off."""
+    """(2 fft_len,) sum over k of h(k + m) conj h(k) for steps m of 0, 1, ..., less what noise adds in the mean."""
     bins = centred_bins(ofdm)
 
     def correlate(columns: ComplexArray) -> ComplexArray:

@@ -63,7 +63,8 @@ def estimate_structure(soundings: Soundings) -> StructureEstimate:
     """
     if len(soundings.instants_s) < MIN_INSTANTS:
         raise ValueError(
-            f"a structure function needs at least {MIN_INSTANTS} soundings, got {len(soundings.instants_s)}; sound longer"
+            f"a structure function needs at least {MIN_INSTANTS} soundings, got {len(soundings.instants_s)}; sound "
+            "longer"
         )
     shortest_s = max(float(np.min(np.diff(soundings.instants_s))), SHORTEST_S)
     longest_s = max(min(LONGEST_SHARE * soundings.span_s, LONGEST_S), 1.01 * shortest_s)
@@ -144,14 +145,17 @@ def _noise(soundings: Soundings) -> tuple[FloatArray, float]:
     squares = (bent**2 / (1.0 + share**2 + (1.0 - share) ** 2))[near]
     received = np.mean(
         lengths**2, axis=0
-    )  # more than the energy: noise lengthens a response in all directions
+    )  # more than the energy: noise lengthens responses in all directions
     return squares.mean(axis=0) * received / energies**2, float(np.sum(near)) / 2.0
 
 
 def _covariances(
     instants_s: FloatArray, bins: list[LagPairs], totals: FloatArray, lags_s: FloatArray, noise: float
 ) -> list[tuple[float, FloatArray]]:
-    """For each lag the variance of a step, and (num_couples,) covariances of the steps of couples of pairs, from the process that fits best."""
+    """For each lag the variance of a step, and (num_couples,) covariances of the steps of couples of pairs.
+
+    Of the process that fits the totals best.
+    """
     constants = np.geomspace(
         lags_s[0] / 3.0, 3.0 * lags_s[-1], max(2, round(PER_DECADE * np.log10(9.0 * lags_s[-1] / lags_s[0])))
     )
@@ -208,7 +212,7 @@ def _intervals(
     rows = []
     for total, (expected, covariance), pairs in zip(totals, fitted, bins, strict=True):
         count = len(pairs.early)
-        own, shared = expected**2, float(np.mean(covariance**2))
+        own, shared = max(expected**2, 1e-300), float(np.mean(covariance**2))
         freedom = max(own / (own / count + (1.0 - 1.0 / count) * shared), 1.0)
         low, high = total * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
         apart = 1.96 * noise_std
