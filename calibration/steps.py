@@ -27,11 +27,10 @@ TINY = 1e-300
 class Steps:
     """phases_rad, delays_samples: (num_instants, num_devices), of the carrier (subcarrier 0), modulo a turn, and of
     the mean delay over the paths; against `references` (num_devices, num_active), which has phase and delay 0.
-    phase_variances, delay_variances: (num_devices,) what noise leaves of each. wander_rad: (num_devices,) by how much
-    fading may have turned a response from the first instant to the last, rms; wander_rate: in rad/s at an instant.
+    phase_variances, delay_variances: (num_devices,) what noise leaves of each. wander_rad, wander_rate: (num_devices,)
+    by how much fading may have turned a response from the first instant to the last, rms, and in rad/s at an instant.
     steady: (num_devices,) whether the channel stayed the same but for these; if not they are the steps from instant to
-    instant, summed, and the delays are those of the responses themselves less the first's.
-    """
+    instant, summed, and the delays are those of the responses themselves less the first's."""
 
     phases_rad: NDArray[np.float64]
     delays_samples: NDArray[np.float64]
