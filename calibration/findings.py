@@ -23,6 +23,9 @@ from calibration.clock import estimate_clock
 from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
 from calibration.levels import estimate_levels
+from calibration.motion import of_motion
+from calibration.multipath import estimate_multipath
+from calibration.oscillators import of_oscillator
 from calibration.power import NoiseEstimate
 from calibration.profile import (
     VALID_S,
@@ -40,6 +43,7 @@ from calibration.profile import (
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
 from radio.ofdm import OfdmConfig
+from radio.pilot_layout import num_channel_taps
 
 GAIN_STEP = "gain "  # what the steps of a gain setting begin with
 LEAST_SETTINGS = 3
@@ -61,6 +65,9 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
         sent_of = {sent.device: sent for sent, _ in probes}
         found = {sent.device: _of_probe(sent, burst, quiet.noise, ofdm, at_s) for sent, burst in probes}
         _relative_delays(found, probes, ofdm, at_s)
+        for sent, burst in probes:
+            found[sent.device] |= of_oscillator(captures["alone"], sent, burst, ofdm, at_s)
+            found[sent.device] |= _of_paths(burst, ofdm, at_s)
     if "together" in captures:
         for device, values in _of_soundings(
             together_estimates(captures["together"]), ofdm, facts["center_hz"], at_s
@@ -171,14 +178,17 @@ def _of_soundings(
     together: Together, ofdm: OfdmConfig, center_hz: float, at_s: float
 ) -> dict[int, dict[str, Any]]:
     undone = [together.corrections[device] for device in together.devices]
-    clock = estimate_clock(soundings_of(together, ofdm), center_hz, undone)
+    soundings = soundings_of(together, ofdm)
+    clock = estimate_clock(soundings, center_hz, undone)
     found: dict[int, dict[str, Any]] = {}
-    for place, device in enumerate(together.devices):
+    for place, (device, motion) in enumerate(
+        zip(together.devices, of_motion(soundings, clock, at_s), strict=True)
+    ):
         if clock.quality[place] < SURE:
             found[device] = {}
             continue
         low, high = clock.walk_interval_hz_per_root_s[place].tolist()
-        found[device] = {
+        found[device] = motion | {
             "cfo_hz": estimate(float(clock.cfo_hz[place]), float(clock.cfo_std_hz[place]), at_s, "clock"),
             "sro_ppm": estimate(float(clock.sro_ppm[place]), float(clock.sro_std_ppm[place]), at_s, "clock"),
             "clock_disagreement_std": float(clock.agreement[place]),
@@ -187,6 +197,19 @@ def _of_soundings(
             ),
         }
     return found
+
+
+def _of_paths(burst: BurstEstimate, ofdm: OfdmConfig, at_s: float) -> dict[str, Any]:
+    paths = estimate_multipath(burst.response, burst.error_variance, ofdm, num_channel_taps(ofdm))
+    low, high = (each / ofdm.sample_rate_hz for each in paths.delay_spread_interval_samples)
+    spread_s = paths.delay_spread_samples / ofdm.sample_rate_hz
+    values = {"delay_spread_s": interval(spread_s, low, high, at_s, "path")}
+    low, high = paths.coherence_bandwidth_interval_hz
+    if math.isfinite(paths.coherence_bandwidth_hz) and math.isfinite(high):
+        values["coherence_bandwidth_hz"] = interval(paths.coherence_bandwidth_hz, low, high, at_s, "path")
+    elif math.isfinite(low):
+        values["coherence_bandwidth_hz"] = interval(low, low, low, at_s, "path", "lower")
+    return values
 
 
 def _of_amplifier(found: CompressionEstimate, at_s: float) -> dict[str, Any]:

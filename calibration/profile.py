@@ -97,7 +97,9 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     delay_spread_s: Entry | None = None
     coherence_bandwidth_hz: Entry | None = None
     coherence_time_s: Entry | None = None
+    longest_burst_s: Entry | None = None
     rician_k_db: Entry | None = None
+    doppler_hz: Entry | None = None
     phase_noise_deg: Entry | None = None
     phase_noise_corner_hz: Entry | None = None
     jitter_s: Entry | None = None
@@ -158,7 +160,9 @@ def interval(
     value: float, low: float, high: float, at_s: float, kind: str, bound: Literal["", "lower", "upper"] = ""
 ) -> Entry:
     """With an interval of its own."""
-    return Entry(value=value, low=low, high=high, at_s=at_s, valid_s=VALID_S[kind], bound=bound)
+    return Entry(
+        value=float(value), low=float(low), high=float(high), at_s=at_s, valid_s=VALID_S[kind], bound=bound
+    )
 
 
 def number(value: complex, std: float, at_s: float, kind: str) -> ComplexEntry:

@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import j0
 
 from calibration.delay import centred_bins, estimate_mean_delay, remove_delay
 from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ProfileError
@@ -19,8 +17,6 @@ MOST_REACH = 16  # samples of taps on either side of the mean delay: a path betw
 CLOSE = 3e-5  # share of a channel's energy that taps may miss, beside its noise
 SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
-STEADY_K_DB = 40.0  # line of sight over scattering from which a channel holds still
-COHERENT = 0.9  # correlation at the lag that is called the coherence time
 
 
 def measured_air(
@@ -60,16 +56,6 @@ def taps_of(
     return np.asarray(taps)
 
 
-def doppler_hz(coherence_time_s: float, rician_k: float) -> float:
-    """Of Jakes' spectrum with a line of sight, whose correlation is (K + J_0(2 pi f lag)) / (K + 1); 0 where the line
-    alone keeps it above the level."""
-    scattered = COHERENT * (rician_k + 1.0) - rician_k
-    if scattered <= -0.4:  # the least that J_0 takes
-        return 0.0
-    root = brentq(lambda x: j0(x) - scattered, 0.0, 3.8317)
-    return float(root) / (2.0 * math.pi * coherence_time_s)
-
-
 def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> MeasuredDevice:
     if device.response is None:
         raise ProfileError(
@@ -107,11 +93,10 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
 
 
 def _fading(device: DeviceProfile) -> tuple[FadingLaw, float, float]:
-    time_s, k_db = device.coherence_time_s, _value(device.rician_k_db, STEADY_K_DB)
-    if time_s is None or time_s.bound or k_db >= STEADY_K_DB:
+    turning, line = device.doppler_hz, device.rician_k_db
+    if turning is None or line is None or turning.value <= 0.0:
         return "none", 6.0, 0.0
-    turning_hz = doppler_hz(time_s.value, from_db(k_db))
-    return ("rician", k_db, turning_hz) if turning_hz > 0.0 else ("none", 6.0, 0.0)
+    return "rician", line.value, turning.value
 
 
 def _is_path(delay: Entry | None) -> bool:

@@ -9,7 +9,7 @@ from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.config_file import load_arms
 
 PLACE = Path("runs")
-SPAN_S, LONG_S = 1.0, 30.0  # of the soundings that the phase is followed over
+SPAN_S, LONG_S = 2.0, 30.0  # of the soundings that the phase is followed over
 
 
 def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:

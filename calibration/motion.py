@@ -1,0 +1,85 @@
+"""How channels move while they are sounded: how long they hold, how fast they scatter, how much stands still."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.clock import ClockEstimate
+from calibration.coherence import CoherenceEstimate, estimate_coherence
+from calibration.profile import Entry, interval
+from calibration.soundings import Soundings, remove_drift
+
+FloatArray = NDArray[np.float64]
+SEEN = 4.0  # standard deviations of a loss of correlation that is one
+LEAST_LOSS, MOST_LOSS = 0.002, 0.1  # of the correlation, between which it goes with the square of the lag
+STEADY_K_DB = 40.0
+Z95 = 1.959964
+
+
+def of_motion(soundings: Soundings, clock: ClockEstimate, at_s: float) -> list[dict[str, Any]]:
+    """Entries of each device: coherence time, longest coherent burst, Doppler and line of sight of what fades."""
+    still = remove_drift(soundings, clock.residual_cfo_hz, clock.delay_rate)
+    coherence = estimate_coherence(still)
+    found = []
+    for device in range(soundings.gains.shape[1]):
+        k_db = line_of_sight_db(still, device)
+        found.append(
+            {
+                "coherence_time_s": _held(
+                    float(coherence.coherence_s[device]), coherence.coherence_interval_s[device], at_s
+                ),
+                "longest_burst_s": _held(
+                    float(coherence.longest_burst_s[device]), coherence.burst_interval_s[device], at_s
+                ),
+                "rician_k_db": None if k_db is None else interval(k_db, k_db, k_db, at_s, "path"),
+                "doppler_hz": _doppler(coherence, device, k_db, at_s),
+            }
+        )
+    return found
+
+
+def line_of_sight_db(still: Soundings, device: int) -> float | None:
+    """Power that stays over power that moves, between subcarriers' means and what is left; None if nothing moves.
+
+    Over a span of few fades what moves slowly seems to stay.
+    """
+    gains = still.gains[:, device]
+    mean = gains.mean(axis=0)
+    noise = float(still.error_variances[device])
+    count = len(gains)
+    moving = float(np.mean(np.abs(gains - mean) ** 2)) * count / (count - 1) - noise
+    staying = float(np.mean(np.abs(mean) ** 2)) - (moving + noise) / count
+    if moving <= 0.0 or staying <= 0.0:
+        return None if moving <= 0.0 else -30.0
+    k_db = 10.0 * math.log10(staying / moving)
+    return k_db if k_db < STEADY_K_DB else None
+
+
+def _doppler(coherence: CoherenceEstimate, device: int, k_db: float | None, at_s: float) -> Entry | None:
+    """Of Jakes' spectrum: the correlation (K + J_0(2 pi f lag)) / (K + 1) falls by (pi f lag)^2 / (K + 1) at first.
+
+    From the lags at which the loss is certain and still small, each weighed by its certainty.
+    """
+    if k_db is None:
+        return None
+    losses, stds = 1.0 - np.abs(coherence.correlation[device]), coherence.correlation_std[device]
+    clear = (losses > SEEN * stds) & (losses > LEAST_LOSS) & (losses < MOST_LOSS)
+    if not clear.any():
+        return None
+    lags_s, losses, stds = coherence.lags_s[clear], losses[clear], stds[clear]
+    scale = math.sqrt(1.0 + 10.0 ** (k_db / 10.0)) / math.pi
+    each_hz = scale * np.sqrt(losses) / lags_s
+    each_std = each_hz * stds / (2.0 * losses)
+    weights = 1.0 / each_std**2
+    value = float(np.sum(weights * each_hz) / weights.sum())
+    std = float(each_std.min())  # neighbouring lags see the same fades
+    return interval(value, max(value - Z95 * std, 0.0), value + Z95 * std, at_s, "path")
+
+
+def _held(value: float, bounds: FloatArray, at_s: float) -> Entry:
+    low, high = map(float, bounds)
+    if math.isfinite(value) and math.isfinite(high):
+        return interval(value, low, high, at_s, "path")
+    return interval(low, low, low, at_s, "path", "lower")

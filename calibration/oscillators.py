@@ -1,0 +1,65 @@
+"""Phase noise from a probe: the phases of short pieces of it against what its channel makes of what was sent."""
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.signal
+from numpy.typing import NDArray
+
+from calibration.burst import BurstEstimate
+from calibration.frequency import remove_cfo
+from calibration.phase_noise import burst_phases, estimate_phase_noise
+from calibration.profile import interval
+from calibration.waveforms import probe
+from radio.capture import Capture, SentBurst
+from radio.ofdm import OfdmConfig
+from radio.pilot_layout import num_channel_taps
+
+GROUP_LEN = 32  # samples; shorter ones see faster noise, and need more SNR
+SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
+LEAST_GROUP_SNR = 20.0  # linear: below, turns are miscounted
+
+
+def of_oscillator(
+    capture: Capture, sent: SentBurst, burst: BurstEstimate, ofdm: OfdmConfig, at_s: float
+) -> dict[str, Any]:
+    """Entries of a device; none where noise is too strong to tell."""
+    num_symbols = int(capture.facts["num_symbols"])
+    expected = _expected(burst, sent, num_symbols, ofdm)
+    received = capture.samples[burst.start : burst.start + len(expected)]
+    still = remove_cfo(received, burst.cfo_hz, ofdm.sample_rate_hz)
+    noise = burst.noise_variance * sent.level**2
+    used = slice(2 * ofdm.prefix_len, len(expected) // GROUP_LEN * GROUP_LEN)
+    power = float(np.mean(np.abs(expected[used]) ** 2))
+    if power * GROUP_LEN < LEAST_GROUP_SNR * noise:
+        return {}
+    phases, variance = burst_phases(still[used], expected[used].astype(np.complex64), GROUP_LEN, noise)
+    interval_s = GROUP_LEN / ofdm.sample_rate_hz
+    found = estimate_phase_noise(phases, interval_s, interval_s, variance, variance * 0.02)
+    if not found.seen or not math.isfinite(found.rms_deg):
+        highest = float(found.rms_interval_deg[1])
+        if not math.isfinite(highest):
+            return {}
+        return {"phase_noise_deg": interval(highest, highest, highest, at_s, "hardware", "upper")}
+    if found.rms_deg < 2.0 * found.rms_std_deg or not math.isfinite(found.rms_interval_deg[1]):
+        return {}
+    entries = {"phase_noise_deg": interval(found.rms_deg, *found.rms_interval_deg, at_s, "hardware")}
+    if found.corner_known and math.isfinite(found.corner_hz):
+        entries["phase_noise_corner_hz"] = interval(
+            found.corner_hz, *found.corner_interval_hz, at_s, "hardware"
+        )
+    return entries
+
+
+def _expected(
+    burst: BurstEstimate, sent: SentBurst, num_symbols: int, ofdm: OfdmConfig
+) -> NDArray[np.complex128]:
+    """(num_samples,) what the channel makes of a probe, its offset taken away, from the estimate's first sample on."""
+    since_start = (burst.middle - burst.start) / ofdm.sample_rate_hz
+    response = burst.response * np.exp(-2j * np.pi * burst.cfo_hz * since_start)
+    delays = np.arange(num_channel_taps(ofdm))
+    turns = np.exp(-2j * np.pi * np.outer(ofdm.active_bins, delays) / ofdm.fft_len)
+    taps = np.linalg.lstsq(turns, response, rcond=SEEN)[0]
+    samples = probe(sent.device, num_symbols, ofdm).astype(np.complex128)
+    return np.asarray(sent.level * scipy.signal.oaconvolve(samples, taps)[: len(samples)])
