@@ -1,11 +1,9 @@
 """What a calibration's report shows: figures of its captures and of what was made of them."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import scipy.signal
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from calibration.analysis import Together, alone_estimates, ofdm_of, together_estimates
@@ -13,6 +11,8 @@ from calibration.burst import BurstEstimate
 from calibration.delay import centred_bins, estimate_mean_delay, remove_delay
 from calibration.figure_style import add_legend, new_figure, style, tidy
 from calibration.frequency import remove_cfo
+from calibration.motion_figures import moving_figures
+from calibration.shown import Shown, label_of
 from radio.capture import Capture, SentBurst
 from radio.ofdm import OfdmConfig, demodulate
 from radio.preamble import preamble_len
@@ -20,15 +20,6 @@ from radio.preamble import preamble_len
 MOST_POINTS = 1200  # of a constellation, of one device
 FLOOR_DB = -60.0
 Probe = tuple[SentBurst, BurstEstimate]
-
-
-class Shown(NamedTuple):
-    """A figure, its name as a file, its heading, and what to look for in it."""
-
-    name: str
-    heading: str
-    caption: str
-    figure: Figure
 
 
 def figures_of(captures: Mapping[str, Capture]) -> Iterator[Shown]:
@@ -45,11 +36,7 @@ def figures_of(captures: Mapping[str, Capture]) -> Iterator[Shown]:
         together, ofdm = together_estimates(captures["together"]), ofdm_of(captures["together"])
         yield _phases(together)
         yield _alignment(together, ofdm)
-
-
-def label_of(device: int) -> str:
-    """In legends."""
-    return f"device {device}"
+    yield from moving_figures(captures)
 
 
 def _spectrum(captures: Mapping[str, Capture]) -> Shown:

@@ -4,9 +4,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from calibration.figures import Shown
 from calibration.page import Html, details, element, figure, page, row, table
 from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile
+from calibration.shown import Shown
 from calibration.words import ROWS, judge, shown
 from radio.capture import Capture
 

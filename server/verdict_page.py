@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.figure_style import new_figure, style, tidy
-from calibration.figures import Shown
 from calibration.page import Html, element, row, table
+from calibration.shown import Shown
 from radio.decibel import to_db
 from server.verdict import CAUSES, Appraisal, Verdict
 
