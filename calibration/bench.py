@@ -16,9 +16,11 @@ from calibration.frequency import remove_cfo
 from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
+from radio.corrected_radio import CorrectedRadio
 from radio.correction import Correction
 from radio.decibel import to_db
 from radio.frame import element_level
+from radio.hardware_correction import ReceiveCorrection, TransmitCorrection, share_with_attenuator
 from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import device_identity, preamble
@@ -48,12 +50,15 @@ class Emission:
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """backoff_db: of the payload's rms below full scale. meeting_s: within which a device is heard that was asked to
-    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any."""
+    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any.
+    tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain setting; a step of 0 where it is fixed."""
 
     backoff_db: float
     meeting_s: float
     shared_clock: bool
     uris: tuple[str, ...] = ()
+    tx_gain_step_db: float = 0.0
+    lowest_tx_gain_db: float = 0.0
 
 
 class Bench:
@@ -71,6 +76,7 @@ class Bench:
         terms: Terms,
         on_capture: Callable[[Capture], None] = lambda capture: None,
     ) -> None:
+        self._uncorrected = receiver, dict(transmitters)
         self._receiver = RebasedRadio(receiver)
         self._transmitters = {device: RebasedRadio(radio) for device, radio in transmitters.items()}
         self._searcher, self._terms = searcher, terms
@@ -141,6 +147,29 @@ class Bench:
     def set_gain(self, device: int, tx_gain_db: float) -> float:
         """Of a transmitter; what it holds then. SafetyError."""
         return self._transmitters[device].configure(tx_gain_db=tx_gain_db).tx_gain_db
+
+    def correct(
+        self, receiver: ReceiveCorrection, transmitters: Mapping[int, TransmitCorrection]
+    ) -> dict[str, dict[str, Any]]:
+        """From here on radios undo of their hardware what is known of it, and everybody has to be met anew.
+
+        What each transmitter does, as JSON can hold it: level_db in all, and tx_gain_db, the setting that takes most of
+        it where there is one."""
+        own_receiver, own_transmitters = self._uncorrected
+        terms, done = self._terms, {}
+        for device, correction in sorted(transmitters.items()):
+            radio = own_transmitters[device]
+            tx_gain_db, rest = share_with_attenuator(
+                correction, radio.config.tx_gain_db, terms.tx_gain_step_db, terms.lowest_tx_gain_db
+            )
+            if tx_gain_db != radio.config.tx_gain_db:
+                radio.configure(tx_gain_db=tx_gain_db)
+            self._transmitters[device] = RebasedRadio(CorrectedRadio(radio, transmit=rest))
+            done[str(device)] = {"level_db": correction.level_db, "tx_gain_db": radio.config.tx_gain_db}
+        self._receiver = RebasedRadio(CorrectedRadio(own_receiver, receive=receiver))
+        self._receiver.restart()
+        self.clocks.clear()
+        return done
 
     def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
         """What is on the air while nobody here sends."""

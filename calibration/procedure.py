@@ -4,13 +4,13 @@ What is made of the captures is in `calibration/analysis.py`: only captures go f
 of them gives the same numbers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from calibration.analysis import alone_estimates, refusal, silence_report
+from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
 from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe
@@ -27,6 +27,8 @@ GAIN_SYMBOLS = 12
 MIN_GAIN_DB = -89.75  # of an AD936x
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
+Correct = Callable[[Mapping[str, Capture]], dict[str, dict[str, Any]]]
+"""Of a bench's radios, by what was captured: as `Bench.correct`."""
 
 
 class BandBusy(RadioError):
@@ -49,21 +51,18 @@ def steps_of(extent: Extent, num_devices: int) -> int:
     return 3 + num_devices
 
 
-def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Capture], dict[int, str]]:
-    """Every capture by its step, and of the devices that were not heard why.
+def calibrate(
+    bench: Bench, extent: Extent, tell: Tell, correct: Correct | None = None
+) -> tuple[dict[str, Capture], dict[int, str]]:
+    """Every capture by its step, and of the devices that were not heard why. correct: makes the bench undo what was
+    found, which is then measured again.
 
     Raises BandBusy before anything is sent, NotHeard if nobody is heard, and what radios raise.
     """
     captures: dict[str, Capture] = {}
     tell("listening")
     captures["silence"] = listen(bench, extent.ignore_busy)
-    missing = {}
-    for device in bench.devices:
-        tell(f"meeting device {device}")
-        try:
-            bench.meet(device)
-        except NotHeard as error:
-            missing[device] = str(error)
+    missing = meet(bench, bench.devices, tell)
     if not bench.clocks:
         raise NotHeard("; ".join(missing.values()) or "there is no device to be measured")
     tell("each device alone")
@@ -79,8 +78,44 @@ def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Captu
         captures |= gain_steps(bench)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
-        captures["aside"] = aside(bench)
+        captures["aside"] = aside(bench, "aside")
+    if correct is not None:
+        heard = tuple(sorted(set(bench.devices) - missing.keys()))
+        captures |= measured_again(bench, heard, extent, tell, correct(captures))
     return captures, missing
+
+
+def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
+    """Of those that were not heard why."""
+    missing = {}
+    for device in devices:
+        tell(f"meeting device {device}")
+        try:
+            bench.meet(device)
+        except NotHeard as error:
+            missing[device] = str(error)
+    return missing
+
+
+def measured_again(
+    bench: Bench, devices: Iterable[int], extent: Extent, tell: Tell, done: Mapping[str, Any]
+) -> dict[str, Capture]:
+    """Captures through corrections. done: what they are, for whoever evaluates them."""
+    captures: dict[str, Capture] = {}
+    facts = {"undone": dict(done)}
+    try:
+        meet(bench, devices, tell)
+        if bench.clocks:
+            tell("each device alone, corrected")
+            step = "alone" + CORRECTED
+            captures[step] = alone(bench, step, facts=facts)
+            if extent.front_ends:
+                tell("each device alone, corrected, the receiver tuned aside")
+                step = "aside" + CORRECTED
+                captures[step] = aside(bench, step, facts)
+    except FullScaleError as error:
+        tell(f"not measured through its correction: {error}")
+    return captures
 
 
 def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
@@ -93,11 +128,15 @@ def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     return capture
 
 
-def alone(bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS) -> Capture:
-    """Each device that was met sends its probe in a turn of its own."""
+def alone(
+    bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS, facts: Mapping[str, Any] | None = None
+) -> Capture:
+    """Each device that was met sends its probe in a turn of its own. facts: for whoever evaluates it."""
     ofdm, level = bench.ofdm, np.float32(bench.level)
     bursts = {device: level * probe(device, num_symbols, ofdm) for device in bench.clocks}
-    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols})
+    return in_turns(
+        bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols, **(facts or {})}
+    )
 
 
 def in_turns(
@@ -160,14 +199,14 @@ def gain_steps(bench: Bench) -> dict[str, Capture]:
     return captures
 
 
-def aside(bench: Bench) -> Capture:
+def aside(bench: Bench, step: str, facts: Mapping[str, Any] | None = None) -> Capture:
     """As `alone`, with the receiver tuned so far aside that what its own mixer does lies elsewhere."""
     ofdm, devices = bench.ofdm, sorted(bench.clocks)
     bench.tune(round(ASIDE * ofdm.fft_len) * ofdm.sample_rate_hz / ofdm.fft_len)
     try:
         for device in devices:
             bench.meet(device)
-        return alone(bench, "aside")
+        return alone(bench, step, facts=facts)
     finally:
         bench.tune(0.0)
 
