@@ -6,8 +6,9 @@ T sum_i min(1, g_i / T) x_i over noise of variance s^2 an element: the sum of al
     J(T) = sum_i max(0, 1 - g_i / T)^2 + s^2 / T^2
 
 of unit variance x_i. What weak devices miss falls with T, noise rises as it does, J has one minimum, and that T is the
-level. Little noise puts it at the weakest device; one that is all but dead misses its own share whatever the others do,
-and draws nobody down. (The trade of Cao, Zhu, Xu and Huang, IEEE TWC 2020, arXiv 1906.06858, for steady channels.)
+level: with little noise the gain of the weakest. (The trade of Cao, Zhu, Xu and Huang, IEEE TWC 2020, arXiv 1906.06858,
+for steady channels.) It is made for devices that are worth it, with an SNR of 10 dB or more, or no more than 10 dB below
+the strongest's: one that is all but dead stays at full power, misses most of its own share, and draws nobody down.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from radio.hardware_correction import ReceiveCorrection, TransmitCorrection
 from radio.impairments import LIMITS, NEVER_DB
 
 SIGNIFICANT = 2.0  # standard deviations, beyond which a value is there
+WORTH_DB = 10.0  # SNR, or distance from the strongest's, up to which others are turned down for a device
 STEADY_K_DB = 10.0  # line of sight over scattering, below which a channel that moves takes its gain with it
 UNDONE = ("image", "leakage", "saturation_db", "smoothness", "gain_db")  # entries of a device
 UNDONE_AT_RECEIVER = ("image", "dc")
@@ -68,9 +70,10 @@ def _levels_db(profile: Profile) -> dict[int, float]:
     known = {each.device: each.gain_db for each in profile.devices if each.gain_db and _holds(each)}
     if not known:
         return {}
-    level_db = 2.0 * to_db(
-        common_gain([from_db(gain.value / 2.0) for gain in known.values()], _noise_variance(profile))
-    )
+    noise, highest_db = _noise_variance(profile), max(gain.value for gain in known.values())
+    least_db = min(to_db(noise), highest_db - 2.0 * WORTH_DB) + WORTH_DB
+    worth = [from_db(gain.value / 2.0) for gain in known.values() if gain.value >= least_db]
+    level_db = 2.0 * to_db(common_gain(worth, noise))
     down_db = {device: min(level_db - gain.value, 0.0) for device, gain in known.items()}
     return {d: down if -down > SIGNIFICANT * known[d].std else 0.0 for d, down in down_db.items()}
 

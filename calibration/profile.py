@@ -233,10 +233,16 @@ def entries(profile: Profile) -> Iterator[tuple[str, Entry | ComplexEntry | Resp
                 yield f"{owner} {name}", value
 
 
-def expired(profile: Profile, now_s: float | None = None) -> list[tuple[str, float]]:
-    """(name, seconds over) of the entries that are too old to be relied on, oldest first."""
+def expired(
+    profile: Profile, now_s: float | None = None, max_age_s: float | None = None
+) -> list[tuple[str, float]]:
+    """(name, seconds over) of the entries that are too old to be relied on, oldest first. max_age_s: of all of them,
+    instead of each one's own."""
     now_s = time.time() if now_s is None else now_s
-    over = [(name, now_s - entry.at_s - entry.valid_s) for name, entry in entries(profile)]
+    over = [
+        (name, now_s - entry.at_s - (entry.valid_s if max_age_s is None else max_age_s))
+        for name, entry in entries(profile)
+    ]
     return sorted(((name, late) for name, late in over if late > 0.0), key=lambda pair: -pair[1])
 
 

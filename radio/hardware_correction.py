@@ -68,6 +68,15 @@ class TransmitCorrection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceCorrection:
+    """Of the transmitter of that serial number: its gain setting, and what its samples undo."""
+
+    serial: str
+    tx_gain_db: float
+    transmit: TransmitCorrection
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReceiveCorrection:
     """image, dc: of the mixer, relative to the signal and to full scale."""
 
