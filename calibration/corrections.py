@@ -7,7 +7,7 @@ T sum_i min(1, g_i / T) x_i over noise of variance s^2 an element: the sum of al
 
 of unit variance x_i. What weak devices miss falls with T, noise rises as it does, J has one minimum, and that T is the
 level: with little noise the gain of the weakest. (The trade of Cao, Zhu, Xu and Huang, IEEE TWC 2020, arXiv 1906.06858,
-for steady channels.) It is made for devices that are worth it, with an SNR of 10 dB or more, or no more than 10 dB below
+for steady channels.) It is made for devices that are worth it, with an SNR of 10 dB or more or no more than 10 dB below
 the strongest's: one that is all but dead stays at full power, misses most of its own share, and draws nobody down.
 """
 
