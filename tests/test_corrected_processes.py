@@ -93,8 +93,8 @@ def test_processes_apply_what_one_process_does_to_the_same_bits_on_a_waveform(co
         for place in (here, there):
             summary = found(place / backend, "summary.json")
             assert summary["failed_rounds"] == 0
-            # with images of -20 dB of two devices about -20; the noise of 40 dB, and sounding's, leave this
-            assert summary["nmse_amplitude_db"] < -37.0
+            # images of -20 dB make it about -20; the noise of 40 dB, less 3 of the level and that of sounding, leaves this
+            assert summary["nmse_amplitude_db"] < -33.0
 
 
 def test_a_device_process_refuses_a_radio_that_the_profile_does_not_know_there(config, tmp_path):
