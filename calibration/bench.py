@@ -76,7 +76,6 @@ class Bench:
         terms: Terms,
         on_capture: Callable[[Capture], None] = lambda capture: None,
     ) -> None:
-        self._uncorrected = receiver, dict(transmitters)
         self._receiver = RebasedRadio(receiver)
         self._transmitters = {device: RebasedRadio(radio) for device, radio in transmitters.items()}
         self._searcher, self._terms = searcher, terms
@@ -86,6 +85,8 @@ class Bench:
         self._on_capture = on_capture
         self.clocks: dict[int, Correction] = {}
         self._quiet = 0.0  # mean power of a sample while nobody sends
+        self._undone: dict[int, TransmitCorrection] = {}
+        self._undone_at_receiver = ReceiveCorrection()
         self._receiver.restart()
 
     @property
@@ -150,26 +151,28 @@ class Bench:
 
     def correct(
         self, receiver: ReceiveCorrection, transmitters: Mapping[int, TransmitCorrection]
-    ) -> dict[str, dict[str, Any]]:
-        """From here on radios undo of their hardware what is known of it, and everybody has to be met anew.
+    ) -> dict[str, dict[str, float]]:
+        """From here on radios undo of their hardware what is known of it.
 
-        What each transmitter does, as JSON can hold it: level_db in all, and tx_gain_db, the setting that takes most of
-        it where there is one."""
-        own_receiver, own_transmitters = self._uncorrected
+        What is done to each transmitter: level_db in all, and tx_gain_db, the setting that takes most of it where there
+        is one."""
         terms, done = self._terms, {}
         for device, correction in sorted(transmitters.items()):
-            radio = own_transmitters[device]
+            radio = self._transmitters[device]
             tx_gain_db, rest = share_with_attenuator(
                 correction, radio.config.tx_gain_db, terms.tx_gain_step_db, terms.lowest_tx_gain_db
             )
             if tx_gain_db != radio.config.tx_gain_db:
                 radio.configure(tx_gain_db=tx_gain_db)
-            self._transmitters[device] = RebasedRadio(CorrectedRadio(radio, transmit=rest))
+            self._undone[device] = rest
             done[str(device)] = {"level_db": correction.level_db, "tx_gain_db": radio.config.tx_gain_db}
-        self._receiver = RebasedRadio(CorrectedRadio(own_receiver, receive=receiver))
-        self._receiver.restart()
-        self.clocks.clear()
+        self._undone_at_receiver = receiver
         return done
+
+    @property
+    def tone_room(self) -> float:
+        """Highest amplitude of a tone that fits into every transmitter's full scale with its correction."""
+        return min((each.tone_room for each in self._undone.values()), default=1.0)
 
     def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
         """What is on the air while nobody here sends."""
@@ -188,7 +191,7 @@ class Bench:
         for last in (*[False] * (TRIES - 1), True):
             radio.restart()
             try:
-                radio.transmit(samples, 0)
+                self._transmit(device, Burst(samples, 0))
                 break
             except LateError:
                 if last:
@@ -236,7 +239,7 @@ class Bench:
             try:
                 emissions = list(make(base))
                 for emission in emissions:
-                    self._transmitters[emission.device].transmit(*emission.burst)
+                    self._transmit(emission.device, emission.burst)
                 break
             except LateError:
                 if last:
@@ -313,7 +316,11 @@ class Bench:
 
     def _receive(self, at: int, num_samples: int) -> Samples:
         ahead_s = max(0, at + num_samples - self._receiver.now()) / self.ofdm.sample_rate_hz
-        return self._receiver.receive(at, num_samples, ahead_s + DEADLINE_S)
+        corrected = CorrectedRadio(self._receiver, receive=self._undone_at_receiver)
+        return corrected.receive(at, num_samples, ahead_s + DEADLINE_S)
+
+    def _transmit(self, device: int, burst: Burst) -> None:
+        CorrectedRadio(self._transmitters[device], transmit=self._undone.get(device)).transmit(*burst)
 
     def _receive_centred(self, at: int, num_samples: int) -> Samples:
         """As if the receiver were tuned to the transmitters' carrier."""

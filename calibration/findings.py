@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from calibration.amplifier import CompressionEstimate
@@ -54,6 +55,11 @@ DB_PER_SHARE = 10.0 / math.log(10.0)
 
 def find_out(captures: Mapping[str, Capture]) -> Profile:
     """A pure function of the captures: recorded ones give the same profile to the last bit."""
+    return with_corrected(found_first(captures), captures)
+
+
+def found_first(captures: Mapping[str, Capture]) -> Profile:
+    """Without what was measured through corrections."""
     silence = captures["silence"]
     facts, ofdm = silence.facts, ofdm_of(silence)
     at_s = float(facts["at_s"])
@@ -79,13 +85,6 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
     receiver: dict[str, Any] = {}
     if "aside" in captures:
         receiver = _of_front_ends(captures["aside"], found, at_s)
-    spreads: dict[str, Any] = {"gain_spread_db": _gain_spread_db(found)}
-    if "alone" + CORRECTED in captures:
-        after, receiver_after = _of_corrected(captures, quiet.noise, ofdm, at_s)
-        spreads["gain_spread_after_db"] = _gain_spread_db(after)
-        for device, values in after.items():
-            found[device]["after"] = CorrectedDevice(**values)
-        receiver |= receiver_after
     hardware = facts["hardware"]
     return Profile(
         made_at_s=at_s,
@@ -107,7 +106,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
             **hardware["receiver"],
             **receiver,
         ),
-        **spreads,
+        gain_spread_db=_gain_spread_db(found),
         devices=tuple(
             DeviceProfile(
                 device=device,
@@ -126,6 +125,33 @@ def _disturbance(silence: Capture, at_s: float) -> Entry:
     samples -= samples.mean()
     parts = np.array([np.mean(np.abs(part) ** 2) for part in np.array_split(samples, NUM_PARTS)])
     return _decibels(float(parts.mean()), float(parts.std(ddof=1)) / math.sqrt(NUM_PARTS), at_s, "path")
+
+
+def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
+    """A profile with what was measured through corrections, if that was done."""
+    capture = captures.get("alone" + CORRECTED)
+    if capture is None:
+        return profile
+    silence, at_s = captures["silence"], profile.made_at_s
+    noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
+    found: dict[int, dict[str, Any]] = {}
+    for sent, burst in alone_estimates(capture):
+        measured = _of_probe(sent, burst, noise, ofdm, at_s)
+        undone = capture.facts["undone"][str(sent.device)]
+        found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
+    receiver = profile.receiver
+    if "aside" + CORRECTED in captures:
+        ends = _of_front_ends(captures["aside" + CORRECTED], found, at_s)
+        receiver = msgspec.structs.replace(receiver, after=CorrectedReceiver(**ends))
+    devices = tuple(
+        msgspec.structs.replace(each, after=CorrectedDevice(**found[each.device]))
+        if each.device in found
+        else each
+        for each in profile.devices
+    )
+    return msgspec.structs.replace(
+        profile, receiver=receiver, devices=devices, gain_spread_after_db=_gain_spread_db(found)
+    )
 
 
 def _of_probe(
@@ -178,22 +204,6 @@ def _of_front_ends(capture: Capture, found: dict[int, dict[str, Any]], at_s: flo
             if math.isfinite(std):
                 found.setdefault(device, {})[name] = number(value, math.sqrt(2.0) * std, at_s, "hardware")
     return _of_receiver([end for _, end in ends], at_s)
-
-
-def _of_corrected(
-    captures: Mapping[str, Capture], noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
-) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
-    """Fields of `CorrectedDevice` by device, and what the receiver's profile gains."""
-    capture = captures["alone" + CORRECTED]
-    found: dict[int, dict[str, Any]] = {}
-    for sent, burst in alone_estimates(capture):
-        measured = _of_probe(sent, burst, noise, ofdm, at_s)
-        undone = capture.facts["undone"][str(sent.device)]
-        found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
-    if "aside" + CORRECTED not in captures:
-        return found, {}
-    ends = _of_front_ends(captures["aside" + CORRECTED], found, at_s)
-    return found, {"after": CorrectedReceiver(**ends)}
 
 
 def _gain_spread_db(found: Mapping[int, Mapping[str, Any]]) -> float | None:

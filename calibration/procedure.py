@@ -4,6 +4,7 @@ What is made of the captures is in `calibration/analysis.py`: only captures go f
 of them gives the same numbers.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
+from calibration.verification import Verification
 from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe
 from radio.capture import Capture
 from radio.interface import FullScaleError, RadioError, Samples
@@ -27,8 +29,6 @@ GAIN_SYMBOLS = 12
 MIN_GAIN_DB = -89.75  # of an AD936x
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
-Correct = Callable[[Mapping[str, Capture]], dict[str, dict[str, Any]]]
-"""Of a bench's radios, by what was captured: as `Bench.correct`."""
 
 
 class BandBusy(RadioError):
@@ -52,10 +52,10 @@ def steps_of(extent: Extent, num_devices: int) -> int:
 
 
 def calibrate(
-    bench: Bench, extent: Extent, tell: Tell, correct: Correct | None = None
+    bench: Bench, extent: Extent, tell: Tell, verification: Verification | None = None
 ) -> tuple[dict[str, Capture], dict[int, str]]:
-    """Every capture by its step, and of the devices that were not heard why. correct: makes the bench undo what was
-    found, which is then measured again.
+    """Every capture by its step, and of the devices that were not heard why. verification: of the bench, makes it undo
+    what was found, which is then measured again.
 
     Raises BandBusy before anything is sent, NotHeard if nobody is heard, and what radios raise.
     """
@@ -65,23 +65,27 @@ def calibrate(
     missing = meet(bench, bench.devices, tell)
     if not bench.clocks:
         raise NotHeard("; ".join(missing.values()) or "there is no device to be measured")
+    heard = tuple(sorted(bench.clocks))
     tell("each device alone")
     captures["alone"] = alone(bench, "alone")
     align(bench, captures["alone"])
     tell("all devices together")
     captures["together"] = together(bench, extent.span_s)
-    if extent.amplifiers:
-        tell("amplifiers")
-        captures["ramp"] = ramps(bench)
     if extent.levels and can_set_gain(bench):
         tell("steps of the transmit gain")
         captures |= gain_steps(bench)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
         captures["aside"] = aside(bench, "aside")
-    if correct is not None:
-        heard = tuple(sorted(set(bench.devices) - missing.keys()))
-        captures |= measured_again(bench, heard, extent, tell, correct(captures))
+        if verification is not None:
+            verification.correct_mixers(captures)
+        meet(bench, heard, tell)
+    if extent.amplifiers and bench.clocks:
+        tell("amplifiers")
+        captures["ramp"] = ramps(bench)
+    if verification is not None:
+        tell("working it out")
+        captures |= measured_again(bench, extent, tell, verification.correct(captures))
     return captures, missing
 
 
@@ -97,14 +101,11 @@ def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
     return missing
 
 
-def measured_again(
-    bench: Bench, devices: Iterable[int], extent: Extent, tell: Tell, done: Mapping[str, Any]
-) -> dict[str, Capture]:
-    """Captures through corrections. done: what they are, for whoever evaluates them."""
+def measured_again(bench: Bench, extent: Extent, tell: Tell, undone: Mapping[str, Any]) -> dict[str, Capture]:
+    """Captures of those that were met, through corrections. undone: what these are, for whoever evaluates them."""
     captures: dict[str, Capture] = {}
-    facts = {"undone": dict(done)}
+    facts = {"undone": dict(undone)}
     try:
-        meet(bench, devices, tell)
         if bench.clocks:
             tell("each device alone, corrected")
             step = "alone" + CORRECTED
@@ -134,9 +135,7 @@ def alone(
     """Each device that was met sends its probe in a turn of its own. facts: for whoever evaluates it."""
     ofdm, level = bench.ofdm, np.float32(bench.level)
     bursts = {device: level * probe(device, num_symbols, ofdm) for device in bench.clocks}
-    return in_turns(
-        bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols, **(facts or {})}
-    )
+    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols, **(facts or {})})
 
 
 def in_turns(
@@ -155,7 +154,7 @@ def in_turns(
 
 def ramps(bench: Bench) -> Capture:
     """Each device's amplifier at rising levels, up to full scale or what the receiver takes."""
-    top_db = 0.0
+    top_db = min(20.0 * math.log10(bench.tone_room), 0.0)
     while True:
         levels_db = np.arange(top_db, top_db - RAMP_DB, -RAMP_STEP_DB).tolist()
         shape = ramp(levels_db, np.random.default_rng(RAMP_SEED), reference_db=top_db - RAMP_REFERENCE_DB)

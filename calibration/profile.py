@@ -189,7 +189,14 @@ def interval(
     value: float, low: float, high: float, at_s: float, kind: str, bound: Literal["", "lower", "upper"] = ""
 ) -> Entry:
     """With an interval of its own."""
-    return Entry(value=value, low=low, high=high, at_s=at_s, valid_s=VALID_S[kind], bound=bound)
+    return Entry(
+        value=float(value),
+        low=float(low),
+        high=float(high),
+        at_s=at_s,
+        valid_s=VALID_S[kind],
+        bound=bound,
+    )
 
 
 def number(value: complex, std: float, at_s: float, kind: str) -> ComplexEntry:

@@ -62,6 +62,11 @@ class TransmitCorrection:
         return (1.0 - image**2 - leakage * (1.0 + image)) / (1.0 + math.sqrt(2.0) * image)
 
     @property
+    def tone_room(self) -> float:
+        """Highest amplitude of a tone behind the mixer for which it is within full scale before it."""
+        return 1.0 - abs(self.image) - abs(self.leakage)
+
+    @property
     def growth(self) -> float:
         """By how much a peak grows at most: samples that peak below 1 / growth are never refused."""
         return self.factor / self.room

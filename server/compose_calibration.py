@@ -11,13 +11,12 @@ import msgspec
 
 from calibration.before_after import before_after_section
 from calibration.bench import Bench, Terms
-from calibration.corrections import corrections_of
 from calibration.figures import figures_of
-from calibration.findings import find_out
 from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
 from calibration.search import Searcher
+from calibration.verification import Verification
 from calibration.watch import Sight, look_again
 from devices.wire.provenance import versions
 from radio.air_config import Fading
@@ -126,11 +125,9 @@ def calibrate_into(
     about = About(kind=KIND, description="airmeta calibrate", hardware=_receiver_of(experiment))
     with RecordingWriter(folder / RECORDING, about) as writer:
         with open_calibration(experiment, writer.write) as bench:
-            captures, missing = calibrate(
-                bench, extent, tell, lambda found: bench.correct(*corrections_of(find_out(found)))
-            )
-        tell("working it out")
-        profile = find_out(captures)
+            verification = Verification(bench)
+            captures, missing = calibrate(bench, extent, tell, verification)
+        profile = verification.profile(captures)
         writer.add_facts(facts_of(profile, versions(DECIDING) | {"python": platform.python_version()}))
     write_profile(folder / FILE_NAME, profile)
     verdict = None if missing else give_verdict(experiment, folder / FILE_NAME, tell)

@@ -93,7 +93,7 @@ def test_processes_apply_what_one_process_does_to_the_same_bits_on_a_waveform(co
         for place in (here, there):
             summary = found(place / backend, "summary.json")
             assert summary["failed_rounds"] == 0
-            # images of -20 dB make it about -20; the noise of 40 dB, less 3 of the level and that of sounding, leaves this
+            # about -20 by images of -20 dB; noise of 40 dB, 3 more of it by the level, and sounding leave this
             assert summary["nmse_amplitude_db"] < -33.0
 
 
