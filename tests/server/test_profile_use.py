@@ -3,14 +3,18 @@
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from calibration.before_after import before_after_section, summary
+from calibration.findings import find_out
+from calibration.procedure import Extent, calibrate
 from calibration.profile import read_profile, write_profile
+from calibration.verification import Verification
 from server.__main__ import app
+from server.compose_calibration import open_calibration
 from server.config import ConfigError
 from server.config_file import build, load_arms
 from server.profile_use import with_profile
@@ -217,31 +221,34 @@ def test_a_run_with_the_profile_of_its_radios_has_neither_their_faults_nor_their
     assert f'radio.profile = "{path}" is another file than the one that the run' in again.stderr
 
 
-def test_what_calibrate_writes_is_what_a_run_reads_and_says_what_it_is_worth(tmp_path):
+def test_a_calibration_measures_what_its_corrections_are_worth(tmp_path):
     pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
-    config = write_config(tmp_path)
-    done = airmeta("calibrate", config, "--out", tmp_path / "calibration", "--set", "link.snr_db=30")
-    assert done.exit_code == 0, done.output
-    profile = read_profile(tmp_path / "calibration" / "profile.json")
-    truth = known_profile(load_arms(config)[0].experiment)
-    assert profile.gain_spread_db == pytest.approx(
-        max(each.gain_db.value for each in truth.devices) - min(each.gain_db.value for each in truth.devices),
-        abs=0.2,
-    )
-    assert profile.gain_spread_after_db < 0.5  # a device that is turned down is compressed less
-    for each in profile.devices:
-        assert abs(each.image.value) == pytest.approx(0.1, rel=0.1)
+    experiment = load_arms(write_config(tmp_path), ["link.snr_db=30"])[0].experiment
+    with open_calibration(experiment, lambda capture: None) as bench:
+        verification = Verification(bench)
+        captures, missing = calibrate(bench, Extent(span_s=0.1), lambda step: None, verification)
+    profile = verification.profile(captures)
+    assert missing == {}
+    assert find_out(captures) == profile  # by the captures alone
+    truth = known_profile(experiment)
+    gains_db = [each.gain_db.value for each in truth.devices]
+    assert profile.gain_spread_db == pytest.approx(max(gains_db) - min(gains_db), abs=0.2)
+    assert profile.gain_spread_after_db < 0.2
+    for each, known in zip(profile.devices, truth.devices, strict=True):
         for name in ("image", "leakage"):
-            before, after = getattr(each, name), getattr(each.after, name)
-            assert abs(after.value) < 0.1 * abs(before.value)  # 20 dB
-        assert each.after.evm_db.value < each.evm_db.value - 3.0
+            value, after = getattr(each, name).value, getattr(each.after, name).value
+            assert value == pytest.approx(getattr(known, name).value, abs=0.01)
+            assert abs(after) < 0.1 * abs(value)  # 20 dB
+        # seen through the mixer's correction, the amplifier is what it is
+        assert each.saturation_db.value == pytest.approx(-6.0, abs=0.1)
+        assert each.smoothness.value == pytest.approx(3.0, abs=0.3)
+        assert each.after.evm_db.value < each.evm_db.value - 8.0
         assert each.after.level_db <= 0.0
-    assert abs(profile.receiver.after.image.value) < 0.01
-    line = next(
-        line for line in done.output.splitlines() if line.startswith("corrected, worst device: gain spread")
-    )
-    assert f"to {profile.gain_spread_after_db:.1f} dB, image -" in line
-    report = (tmp_path / "calibration" / "report.html").read_text()
-    assert "<h2>Corrections</h2>" in report
-    assert "image (dB): before, after" in report
-    assert Path(tmp_path / "calibration" / "captures.sigmf-meta").read_text().count('"alone corrected"') >= 1
+    assert abs(profile.receiver.after.image.value) < 0.005
+    assert abs(profile.receiver.after.dc.value) < 0.003
+    line = f"gain spread {profile.gain_spread_db:.1f} to {profile.gain_spread_after_db:.1f} dB, image -"
+    assert line in summary(profile)
+    page = "".join(before_after_section(profile))
+    assert page.count("<tr>") == 1 + 3 + 1  # heading, devices, receiver
+    assert summary(truth) == ""
+    assert before_after_section(truth) == ()
