@@ -27,6 +27,7 @@ from radio.sounding import SoundingSlot, separate
 from radio.zadoff_chu import sounding_amplitudes
 
 PRESENT_FALSE_ALARM = 1e-6  # per sample; where a burst has to be, a few hundred are looked at
+CORRECTED = " corrected"  # ends the name of a step that was done again through corrections
 Complex = NDArray[np.complex128]
 
 

@@ -16,9 +16,11 @@ from calibration.frequency import remove_cfo
 from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
+from radio.corrected_radio import CorrectedRadio
 from radio.correction import Correction
 from radio.decibel import to_db
 from radio.frame import element_level
+from radio.hardware_correction import ReceiveCorrection, TransmitCorrection, share_with_attenuator
 from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import device_identity, preamble
@@ -48,12 +50,15 @@ class Emission:
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """backoff_db: of the payload's rms below full scale. meeting_s: within which a device is heard that was asked to
-    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any."""
+    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any.
+    tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain setting; a step of 0 where it is fixed."""
 
     backoff_db: float
     meeting_s: float
     shared_clock: bool
     uris: tuple[str, ...] = ()
+    tx_gain_step_db: float = 0.0
+    lowest_tx_gain_db: float = 0.0
 
 
 class Bench:
@@ -80,6 +85,8 @@ class Bench:
         self._on_capture = on_capture
         self.clocks: dict[int, Correction] = {}
         self._quiet = 0.0  # mean power of a sample while nobody sends
+        self._undone: dict[int, TransmitCorrection] = {}
+        self._undone_at_receiver = ReceiveCorrection()
         self._receiver.restart()
 
     @property
@@ -142,6 +149,31 @@ class Bench:
         """Of a transmitter; what it holds then. SafetyError."""
         return self._transmitters[device].configure(tx_gain_db=tx_gain_db).tx_gain_db
 
+    def correct(
+        self, receiver: ReceiveCorrection, transmitters: Mapping[int, TransmitCorrection]
+    ) -> dict[str, dict[str, float]]:
+        """From here on radios undo of their hardware what is known of it.
+
+        What is done to each transmitter: level_db in all, and tx_gain_db, the setting that takes most of it where there
+        is one."""
+        terms, done = self._terms, {}
+        for device, correction in sorted(transmitters.items()):
+            radio = self._transmitters[device]
+            tx_gain_db, rest = share_with_attenuator(
+                correction, radio.config.tx_gain_db, terms.tx_gain_step_db, terms.lowest_tx_gain_db
+            )
+            if tx_gain_db != radio.config.tx_gain_db:
+                radio.configure(tx_gain_db=tx_gain_db)
+            self._undone[device] = rest
+            done[str(device)] = {"level_db": correction.level_db, "tx_gain_db": radio.config.tx_gain_db}
+        self._undone_at_receiver = receiver
+        return done
+
+    @property
+    def tone_room(self) -> float:
+        """Highest amplitude of a tone that fits into every transmitter's full scale with its correction."""
+        return min((each.tone_room for each in self._undone.values()), default=1.0)
+
     def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
         """What is on the air while nobody here sends."""
         at = self._receiver.now()
@@ -159,7 +191,7 @@ class Bench:
         for last in (*[False] * (TRIES - 1), True):
             radio.restart()
             try:
-                radio.transmit(samples, 0)
+                self._transmit(device, Burst(samples, 0))
                 break
             except LateError:
                 if last:
@@ -207,7 +239,7 @@ class Bench:
             try:
                 emissions = list(make(base))
                 for emission in emissions:
-                    self._transmitters[emission.device].transmit(*emission.burst)
+                    self._transmit(emission.device, emission.burst)
                 break
             except LateError:
                 if last:
@@ -284,7 +316,11 @@ class Bench:
 
     def _receive(self, at: int, num_samples: int) -> Samples:
         ahead_s = max(0, at + num_samples - self._receiver.now()) / self.ofdm.sample_rate_hz
-        return self._receiver.receive(at, num_samples, ahead_s + DEADLINE_S)
+        corrected = CorrectedRadio(self._receiver, receive=self._undone_at_receiver)
+        return corrected.receive(at, num_samples, ahead_s + DEADLINE_S)
+
+    def _transmit(self, device: int, burst: Burst) -> None:
+        CorrectedRadio(self._transmitters[device], transmit=self._undone.get(device)).transmit(*burst)
 
     def _receive_centred(self, at: int, num_samples: int) -> Samples:
         """As if the receiver were tuned to the transmitters' carrier."""

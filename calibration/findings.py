@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from calibration.amplifier import CompressionEstimate
 from calibration.analysis import (
+    CORRECTED,
     Together,
     alone_estimates,
     aside_estimates,
@@ -30,6 +32,8 @@ from calibration.power import NoiseEstimate
 from calibration.profile import (
     VALID_S,
     ComplexEntry,
+    CorrectedDevice,
+    CorrectedReceiver,
     DeviceProfile,
     Entry,
     Numerology,
@@ -40,6 +44,7 @@ from calibration.profile import (
     interval,
     number,
 )
+from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
 from radio.ofdm import OfdmConfig
@@ -54,6 +59,11 @@ DB_PER_SHARE = 10.0 / math.log(10.0)
 
 def find_out(captures: Mapping[str, Capture]) -> Profile:
     """A pure function of the captures: recorded ones give the same profile to the last bit."""
+    return with_corrected(found_first(captures), captures)
+
+
+def found_first(captures: Mapping[str, Capture]) -> Profile:
+    """Without what was measured through corrections."""
     silence = captures["silence"]
     facts, ofdm = silence.facts, ofdm_of(silence)
     at_s = float(facts["at_s"])
@@ -81,13 +91,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
             found[device] |= values
     receiver: dict[str, Any] = {}
     if "aside" in captures:
-        ends = list(aside_estimates(captures["aside"]))
-        for device, end in ends:
-            found[device] |= {
-                "image": number(end.tx_image, math.sqrt(2.0) * end.tx_image_std, at_s, "hardware"),
-                "leakage": number(end.leakage, math.sqrt(2.0) * end.leakage_std, at_s, "hardware"),
-            }
-        receiver = _of_receiver([end for _, end in ends], at_s)
+        receiver = _of_front_ends(captures["aside"], found, at_s)
     hardware = facts["hardware"]
     return Profile(
         made_at_s=at_s,
@@ -109,6 +113,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
             **hardware["receiver"],
             **receiver,
         ),
+        gain_spread_db=_gain_spread_db(found),
         devices=tuple(
             DeviceProfile(
                 device=device,
@@ -129,6 +134,33 @@ def _disturbance(silence: Capture, at_s: float) -> Entry:
     return _decibels(float(parts.mean()), float(parts.std(ddof=1)) / math.sqrt(NUM_PARTS), at_s, "path")
 
 
+def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
+    """A profile with what was measured through corrections, if that was done."""
+    capture = captures.get("alone" + CORRECTED)
+    if capture is None:
+        return profile
+    silence, at_s = captures["silence"], profile.made_at_s
+    noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
+    found: dict[int, dict[str, Any]] = {}
+    for sent, burst in alone_estimates(capture):
+        measured = _of_probe(sent, burst, noise, ofdm, at_s)
+        undone = capture.facts["undone"][str(sent.device)]
+        found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
+    receiver = profile.receiver
+    if "aside" + CORRECTED in captures:
+        ends = _of_front_ends(captures["aside" + CORRECTED], found, at_s)
+        receiver = msgspec.structs.replace(receiver, after=CorrectedReceiver(**ends))
+    devices = tuple(
+        msgspec.structs.replace(each, after=CorrectedDevice(**found[each.device]))
+        if each.device in found
+        else each
+        for each in profile.devices
+    )
+    return msgspec.structs.replace(
+        profile, receiver=receiver, devices=devices, gain_spread_after_db=_gain_spread_db(found)
+    )
+
+
 def _of_probe(
     sent: SentBurst, burst: BurstEstimate, noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
 ) -> dict[str, Any]:
@@ -140,9 +172,13 @@ def _of_probe(
     )
     shape = remove_delay(burst.response, burst.delay_samples, ofdm)
     phase_std = math.sqrt(raw_variance / (2.0 * count * power))
+    evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(count * (PROBE_SYMBOLS - 1)))
     return {
         "gain_db": _decibels(power, power_std, at_s, "path"),
         "snr_db": _decibels(snr, snr * relative, at_s, "path"),
+        "evm_db": _decibels(
+            burst.noise_variance / power, burst.noise_variance / power * evm_share, at_s, "path"
+        ),
         "phase_rad": estimate(
             common_phase_rad(burst.response, burst.delay_samples, ofdm), phase_std, at_s, "path"
         ),
@@ -162,6 +198,25 @@ def _power(burst: BurstEstimate, ofdm: OfdmConfig) -> tuple[float, float]:
     power = float(np.mean(np.abs(burst.response) ** 2)) - burst.error_variance
     power = max(power, burst.error_variance)
     return power, math.sqrt(2.0 * power * burst.error_variance / burst.rank)
+
+
+def _of_front_ends(capture: Capture, found: dict[int, dict[str, Any]], at_s: float) -> dict[str, Any]:
+    """Every transmitter's added to `found`; the receiver's. What could not be told is left out."""
+    ends = list(aside_estimates(capture))
+    for device, end in ends:
+        for name, value, std in (
+            ("image", end.tx_image, end.tx_image_std),
+            ("leakage", end.leakage, end.leakage_std),
+        ):
+            if math.isfinite(std):
+                found.setdefault(device, {})[name] = number(value, math.sqrt(2.0) * std, at_s, "hardware")
+    return _of_receiver([end for _, end in ends], at_s)
+
+
+def _gain_spread_db(found: Mapping[int, Mapping[str, Any]]) -> float | None:
+    """From the weakest device that was heard to the strongest."""
+    gains_db = [values["gain_db"].value for values in found.values() if "gain_db" in values]
+    return max(gains_db) - min(gains_db) if gains_db else None
 
 
 def _relative_delays(

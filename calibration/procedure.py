@@ -4,15 +4,17 @@ What is made of the captures is in `calibration/analysis.py`: only captures go f
 of them gives the same numbers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from calibration.analysis import alone_estimates, refusal, silence_report
+from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
+from calibration.verification import Verification
 from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe
 from radio.capture import Capture
 from radio.interface import FullScaleError, RadioError, Samples
@@ -49,38 +51,72 @@ def steps_of(extent: Extent, num_devices: int) -> int:
     return 3 + num_devices
 
 
-def calibrate(bench: Bench, extent: Extent, tell: Tell) -> tuple[dict[str, Capture], dict[int, str]]:
-    """Every capture by its step, and of the devices that were not heard why.
+def calibrate(
+    bench: Bench, extent: Extent, tell: Tell, verification: Verification | None = None
+) -> tuple[dict[str, Capture], dict[int, str]]:
+    """Every capture by its step, and of the devices that were not heard why. verification: of the bench, makes it undo
+    what was found, which is then measured again.
 
     Raises BandBusy before anything is sent, NotHeard if nobody is heard, and what radios raise.
     """
     captures: dict[str, Capture] = {}
     tell("listening")
     captures["silence"] = listen(bench, extent.ignore_busy)
-    missing = {}
-    for device in bench.devices:
-        tell(f"meeting device {device}")
-        try:
-            bench.meet(device)
-        except NotHeard as error:
-            missing[device] = str(error)
+    missing = meet(bench, bench.devices, tell)
     if not bench.clocks:
         raise NotHeard("; ".join(missing.values()) or "there is no device to be measured")
+    heard = tuple(sorted(bench.clocks))
     tell("each device alone")
     captures["alone"] = alone(bench, "alone")
     align(bench, captures["alone"])
     tell("all devices together")
     captures["together"] = together(bench, extent.span_s)
-    if extent.amplifiers:
-        tell("amplifiers")
-        captures["ramp"] = ramps(bench)
     if extent.levels and can_set_gain(bench):
         tell("steps of the transmit gain")
         captures |= gain_steps(bench)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
-        captures["aside"] = aside(bench)
+        captures["aside"] = aside(bench, "aside")
+        if verification is not None:
+            verification.correct_mixers(captures)
+        meet(bench, heard, tell)
+    if extent.amplifiers and bench.clocks:
+        tell("amplifiers")
+        captures["ramp"] = ramps(bench)
+    if verification is not None:
+        tell("working it out")
+        captures |= measured_again(bench, extent, tell, verification.correct(captures))
     return captures, missing
+
+
+def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
+    """Of those that were not heard why."""
+    missing = {}
+    for device in devices:
+        tell(f"meeting device {device}")
+        try:
+            bench.meet(device)
+        except NotHeard as error:
+            missing[device] = str(error)
+    return missing
+
+
+def measured_again(bench: Bench, extent: Extent, tell: Tell, undone: Mapping[str, Any]) -> dict[str, Capture]:
+    """Captures of those that were met, through corrections. undone: what these are, for whoever evaluates them."""
+    captures: dict[str, Capture] = {}
+    facts = {"undone": dict(undone)}
+    try:
+        if bench.clocks:
+            tell("each device alone, corrected")
+            step = "alone" + CORRECTED
+            captures[step] = alone(bench, step, facts=facts)
+            if extent.front_ends:
+                tell("each device alone, corrected, the receiver tuned aside")
+                step = "aside" + CORRECTED
+                captures[step] = aside(bench, step, facts)
+    except FullScaleError as error:
+        tell(f"not measured through its correction: {error}")
+    return captures
 
 
 def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
@@ -93,11 +129,13 @@ def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     return capture
 
 
-def alone(bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS) -> Capture:
-    """Each device that was met sends its probe in a turn of its own."""
+def alone(
+    bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS, facts: Mapping[str, Any] | None = None
+) -> Capture:
+    """Each device that was met sends its probe in a turn of its own. facts: for whoever evaluates it."""
     ofdm, level = bench.ofdm, np.float32(bench.level)
     bursts = {device: level * probe(device, num_symbols, ofdm) for device in bench.clocks}
-    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols})
+    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols, **(facts or {})})
 
 
 def in_turns(
@@ -116,7 +154,7 @@ def in_turns(
 
 def ramps(bench: Bench) -> Capture:
     """Each device's amplifier at rising levels, up to full scale or what the receiver takes."""
-    top_db = 0.0
+    top_db = min(20.0 * math.log10(bench.tone_room), 0.0)
     while True:
         levels_db = np.arange(top_db, top_db - RAMP_DB, -RAMP_STEP_DB).tolist()
         shape = ramp(levels_db, np.random.default_rng(RAMP_SEED), reference_db=top_db - RAMP_REFERENCE_DB)
@@ -160,14 +198,14 @@ def gain_steps(bench: Bench) -> dict[str, Capture]:
     return captures
 
 
-def aside(bench: Bench) -> Capture:
+def aside(bench: Bench, step: str, facts: Mapping[str, Any] | None = None) -> Capture:
     """As `alone`, with the receiver tuned so far aside that what its own mixer does lies elsewhere."""
     ofdm, devices = bench.ofdm, sorted(bench.clocks)
     bench.tune(round(ASIDE * ofdm.fft_len) * ofdm.sample_rate_hz / ofdm.fft_len)
     try:
         for device in devices:
             bench.meet(device)
-        return alone(bench, "aside")
+        return alone(bench, step, facts=facts)
     finally:
         bench.tune(0.0)
 

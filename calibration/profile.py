@@ -71,12 +71,29 @@ class ResponseEntry(msgspec.Struct, frozen=True, kw_only=True):
     valid_s: float
 
 
+class CorrectedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of a transmitter again, through its correction.
+
+    level_db: by which it was turned down, 0 or below. tx_gain_db: its gain setting then. The rest as of
+    `DeviceProfile`.
+    """
+
+    level_db: float
+    tx_gain_db: float
+    snr_db: Entry | None = None
+    gain_db: Entry | None = None
+    evm_db: Entry | None = None
+    image: ComplexEntry | None = None
+    leakage: ComplexEntry | None = None
+
+
 class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A transmitter as the receiver hears it, at its gain setting. Every entry may be missing.
 
     gain_db: of the path, samples to samples, both in full scales. delay_s: of the channel's power-weighted mean,
-    against the mean of all devices; start-up decides the rest. image, leakage: of the transmitter. step_errors_db: by
-    gain setting.
+    against the mean of all devices; start-up decides the rest. image, leakage: of the transmitter. evm_db: power of all
+    in a burst that no channel explains, noise included, over the rest. step_errors_db: by gain setting. after: once
+    what was found is undone.
     """
 
     device: int
@@ -110,11 +127,21 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     smoothness: Entry | None = None
     gain_slope: Entry | None = None
     step_errors_db: dict[str, float] = {}
+    evm_db: Entry | None = None
+    after: CorrectedDevice | None = None
+
+
+class CorrectedReceiver(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of the receiver again, through its correction."""
+
+    dc: ComplexEntry | None = None
+    image: ComplexEntry | None = None
 
 
 class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     """noise_dbfs: power of a sample of noise, full scale 0 dB. disturbance_dbfs: of noise and whoever else sends.
-    occupied: share of the bins that others use. strongest_dbfs: the strongest of them, if there is one."""
+    occupied: share of the bins that others use. strongest_dbfs: the strongest of them, if there is one.
+    after: once what was found is undone."""
 
     serial: str
     firmware: str
@@ -127,6 +154,7 @@ class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     strongest_dbfs: float | None = None
     dc: ComplexEntry | None = None
     image: ComplexEntry | None = None
+    after: CorrectedReceiver | None = None
 
 
 class Numerology(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +169,8 @@ class Numerology(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """version: of this schema. made_at_s: seconds since 1970. shared_clock: whether the radios run on one reference."""
+    """version: of this schema. made_at_s: seconds since 1970. shared_clock: whether the radios run on one reference.
+    gain_spread_db, gain_spread_after_db: from the weakest device to the strongest, as found and as levelled."""
 
     version: int = VERSION
     made_at_s: float
@@ -149,6 +178,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     shared_clock: bool
     receiver: ReceiverProfile
     devices: tuple[DeviceProfile, ...]
+    gain_spread_db: float | None = None
+    gain_spread_after_db: float | None = None
 
 
 def estimate(value: float, std: float, at_s: float, kind: str) -> Entry:
@@ -206,10 +237,16 @@ def entries(profile: Profile) -> Iterator[tuple[str, Entry | ComplexEntry | Resp
                 yield f"{owner} {name}", value
 
 
-def expired(profile: Profile, now_s: float | None = None) -> list[tuple[str, float]]:
-    """(name, seconds over) of the entries that are too old to be relied on, oldest first."""
+def expired(
+    profile: Profile, now_s: float | None = None, max_age_s: float | None = None
+) -> list[tuple[str, float]]:
+    """(name, seconds over) of the entries that are too old to be relied on, oldest first. max_age_s: of all of them,
+    instead of each one's own."""
     now_s = time.time() if now_s is None else now_s
-    over = [(name, now_s - entry.at_s - entry.valid_s) for name, entry in entries(profile)]
+    over = [
+        (name, now_s - entry.at_s - (entry.valid_s if max_age_s is None else max_age_s))
+        for name, entry in entries(profile)
+    ]
     return sorted(((name, late) for name, late in over if late > 0.0), key=lambda pair: -pair[1])
 
 

@@ -14,8 +14,10 @@ from devices.proxy import Handler, guarded
 from devices.wire.envelope import Facts, Hello, RadioSetup, Welcome
 from devices.wire.keys import read_device_keys
 from devices.wire.provenance import commit, system, versions
+from radio.corrected_radio import CorrectedRadio
 from radio.heap import keep_freed_memory
 from radio.interface import Radio, RadioError
+from radio.radio_identity import place_of, wrong_radio
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +76,8 @@ def open_devices(welcome: Welcome, uris: Sequence[str]) -> Devices:
     with ExitStack() as opening:
         try:
             agents = build_agents(welcome.settings)
-            radios = [_plug(uri, welcome.radio, opening) for uri in uris if welcome.radio is not None]
+            places = zip(welcome.numbers, uris, strict=False)
+            radios = [_plug(uri, number, welcome.radio, opening) for number, uri in places if welcome.radio]
         except (ValueError, OSError, RadioError) as error:
             raise ClientError(str(error)) from error
         on_air = OnEdge if welcome.radio is not None and welcome.radio.trigger == "external" else OnAir
@@ -89,14 +92,20 @@ def open_devices(welcome: Welcome, uris: Sequence[str]) -> Devices:
     raise AssertionError  # an ExitStack without callbacks swallows nothing
 
 
-def _plug(uri: str, setup: RadioSetup, opening: ExitStack) -> Radio:
+def _plug(uri: str, device: int, setup: RadioSetup, opening: ExitStack) -> Radio:
+    """With its correction, if there is one and it is of this radio. ClientError."""
     from radio.pluto import open_pluto
 
-    radio = open_pluto(
-        uri, setup.config, setup.limits, receives=False, trigger=setup.trigger, shape=setup.shape
+    radio: Radio = open_pluto(
+        uri, setup.config_of(device), setup.limits, receives=False, trigger=setup.trigger, shape=setup.shape
     )
     opening.callback(_unplug, radio)
-    return radio
+    if (own := setup.corrections.get(device)) is None:
+        return radio
+    known = {place_of(number): each.serial for number, each in setup.corrections.items()}
+    if reason := wrong_radio(place_of(device), radio.status().serial, known, "the server's radio.profile"):
+        raise ClientError(reason)
+    return CorrectedRadio(radio, transmit=own.transmit)
 
 
 def _unplug(radio: Radio) -> None:

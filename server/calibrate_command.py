@@ -1,6 +1,7 @@
 """What `airmeta calibrate` does: which arm, which folder, what is refused beforehand, what is kept of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,8 @@ SPAN_S, LONG_S = 2.0, 30.0  # of the soundings that the phase is followed over
 
 
 def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
-    """Of a file: its first arm that is on the air. ConfigError where there is none, or the air cannot be sent into."""
+    """Of a file: its first arm that is on the air, without the profile that it may name: radios are measured as they
+    are. ConfigError where there is none, or the air cannot be sent into."""
     arms = load_arms(path, overrides)
     chosen = next((arm for arm in arms if arm.experiment.link.backend in ON_AIR), None)
     if chosen is None:
@@ -22,7 +24,7 @@ def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
             f"{path}: link.backend is {found}, which has no radios; calibrate with {' or '.join(ON_AIR)}"
         )
     _check(chosen)
-    return chosen.experiment
+    return replace(chosen.experiment, radio=replace(chosen.experiment.radio, profile=""))
 
 
 def calibration_folder(folder: Path | None) -> Path:

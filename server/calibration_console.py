@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from calibration.before_after import summary
 from calibration.profile import DeviceProfile, Entry, Profile
 from calibration.watch import Sight
 from calibration.words import judge, rounded, shown
@@ -94,7 +95,7 @@ def _look(now: Sight | None, last: Sight | None) -> list[str]:
 
 
 def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]) -> None:
-    """One row a device, then what is to be said of it in words."""
+    """One row a device, then what is to be said of it in words, and what correcting it changes."""
     there = [name for name in COLUMNS if any(getattr(each, name) is not None for each in profile.devices)]
     table = Table(box=None, pad_edge=False)
     table.add_column("device")
@@ -108,6 +109,8 @@ def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]
         for what, remedy in faults or [("good", "")]:
             said = f"{what}: {remedy}" if remedy else what
             console.print(f"device {each.device}: {said}", highlight=False, markup=False, soft_wrap=True)
+    if line := summary(profile):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _cell(device: DeviceProfile, name: str) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from calibration.before_after import before_after_section
 from calibration.bench import Bench, Terms
 from calibration.figures import figures_of
-from calibration.findings import find_out
 from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
 from calibration.search import Searcher
+from calibration.verification import Verification
 from calibration.watch import Sight, look_again
 from devices.wire.provenance import versions
 from radio.air_config import Fading
@@ -77,11 +78,21 @@ def open_calibration(experiment: Experiment, on_capture: Callable[[Capture], Non
                 meeting_s=radio.meeting_s,
                 shared_clock=radio.reference == "shared",
                 uris=tuple(uris),
+                **_gain_steps(experiment),
             ),
             on_capture,
         )
         opened.callback(bench.close)
         yield bench
+
+
+def _gain_steps(experiment: Experiment) -> dict[str, float]:
+    """Of the transmitters' gain settings; simulated radios have none."""
+    if experiment.link.backend != "pluto":
+        return {}
+    from radio.pluto_settings import MUTED_DB, TX_GAIN_STEP_DB
+
+    return {"tx_gain_step_db": TX_GAIN_STEP_DB, "lowest_tx_gain_db": MUTED_DB}
 
 
 def _air(experiment: Experiment) -> "Air":
@@ -114,9 +125,9 @@ def calibrate_into(
     about = About(kind=KIND, description="airmeta calibrate", hardware=_receiver_of(experiment))
     with RecordingWriter(folder / RECORDING, about) as writer:
         with open_calibration(experiment, writer.write) as bench:
-            captures, missing = calibrate(bench, extent, tell)
-        tell("working it out")
-        profile = find_out(captures)
+            verification = Verification(bench)
+            captures, missing = calibrate(bench, extent, tell, verification)
+        profile = verification.profile(captures)
         writer.add_facts(facts_of(profile, versions(DECIDING) | {"python": platform.python_version()}))
     write_profile(folder / FILE_NAME, profile)
     verdict = None if missing else give_verdict(experiment, folder / FILE_NAME, tell)
@@ -124,7 +135,8 @@ def calibrate_into(
     if verdict is not None:
         (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
         figures.append(budget_figure(verdict))
-    write_report(folder, profile, figures, missing, section(verdict) if verdict is not None else ())
+    sections = (*(section(verdict) if verdict is not None else ()), *before_after_section(profile))
+    write_report(folder, profile, figures, missing, sections)
     return Outcome(profile, missing, verdict)
 
 

@@ -19,6 +19,7 @@ from radio.tee_radio import TeeRadio
 from radio.uplink import Truth, Uplink
 from server.air_command import AirPlan, plan_of
 from server.arm_parts import Link
+from server.compose_corrected import corrected
 from server.config import ConfigError, Experiment
 from server.config_checks import wrong_number_of_uris
 from server.launch import Remote
@@ -47,14 +48,15 @@ def open_plutos(
 ) -> Link:
     """uris: the receiver's, then those of devices in this process; bench: whose radios they are, if virtual."""
     receiver, transmitters = open_radios(experiment, opened, uris, bench is not None)
-    tee = TeeRadio(receiver) if experiment.run.record != "none" else None
-    uplink = _uplink_over(experiment, schedule, tee or receiver, bench)
+    heard_by, sent_by = corrected(experiment, receiver, transmitters)
+    tee = TeeRadio(heard_by) if experiment.run.record != "none" else None
+    uplink = _uplink_over(experiment, schedule, tee or heard_by, bench)
     statuses = [
         {"uri": uri, **dataclasses.asdict(each.status())}
         for uri, each in zip(uris, (receiver, *transmitters.values()), strict=True)
     ]
     truth = None if bench is None else _virtual_truth(experiment, schedule, bench)
-    return Link(uplink, truth, None, statuses, transmitters, tee)
+    return Link(uplink, truth, None, statuses, sent_by, tee)
 
 
 def open_radios(
@@ -85,7 +87,9 @@ def open_radios(
         return plugged
 
     receiver = plug(receiver_uri, silent, transmits=False)
-    transmitters = {device: plug(uri, config, transmits=True) for device, uri in enumerate(device_uris)}
+    transmitters = {
+        device: plug(uri, setup.config_of(device), transmits=True) for device, uri in enumerate(device_uris)
+    }
     return receiver, transmitters
 
 
@@ -98,8 +102,14 @@ def radio_setup(experiment: Experiment) -> RadioSetup:
         tx_gain_db=radio.tx_gain_db,
         rx_gain_db=radio.rx_gain_db,
     )
-    shape = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s)
-    return RadioSetup(config=config, limits=experiment.safety, shape=shape, trigger=radio.trigger)
+    shape, applied = StreamShape(block_s=radio.block_s, lead_s=radio.lead_s), experiment.applied
+    return RadioSetup(
+        config=config,
+        limits=experiment.safety,
+        shape=shape,
+        trigger=radio.trigger,
+        corrections={} if applied is None else dict(applied.devices),
+    )
 
 
 def _uplink_over(
@@ -193,6 +203,7 @@ def _virtual_truth(experiment: Experiment, schedule: Schedule, bench: "VirtualBe
         experiment.radio.center_hz,
         receiver=experiment.fleet.devices,
         settings_of=bench.engine.settings,
+        levels={} if experiment.applied is None else experiment.applied.levels,
     )
 
 

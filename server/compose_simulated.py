@@ -13,6 +13,7 @@ from radio.schedule import Schedule
 from radio.seeds import Use, stream
 from radio.tee_radio import TeeRadio
 from server.arm_parts import Link
+from server.compose_corrected import corrected
 from server.config import Experiment
 from server.link_noise import element_noise_variance, mean_power_db
 from server.receiver import RadioUplink
@@ -27,7 +28,13 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     from sim_backend.air import Air
     from sim_backend.channel import BlockChannel
     from sim_backend.dissection import AirTruth
-    from sim_backend.elements import BlockElements, ElementChannel, ElementTruth, PathElements
+    from sim_backend.elements import (
+        BlockElements,
+        ElementChannel,
+        ElementTruth,
+        LevelledElements,
+        PathElements,
+    )
     from sim_backend.medium import BlockMedium, Medium, PathMedium
     from sim_backend.symbol import SymbolUplink
 
@@ -56,9 +63,12 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     receiver, transmitters = simulated_radios(experiment, shared_air)
     level = element_level(link.backoff_db, ofdm)
     radios = [dataclasses.asdict(radio.status()) for radio in (receiver, *transmitters.values())]
-    tee = TeeRadio(receiver) if experiment.run.record != "none" else None
+    heard_by, sent_by = corrected(experiment, receiver, transmitters)
+    if experiment.applied is not None:
+        elements, mean_gain = LevelledElements(elements, experiment.applied.levels), None
+    tee = TeeRadio(heard_by) if experiment.run.record != "none" else None
     uplink_over_radios = RadioUplink(
-        tee or receiver, transmitters, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
+        tee or heard_by, sent_by, schedule, link.backoff_db, radio.center_hz, shared_air.rewind
     )
     return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {}, tee)
 
@@ -75,11 +85,11 @@ def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRad
     device_power = from_db(-link.backoff_db + mean_power_db(experiment))  # of what arrives of a device
     noise_variance = element_noise_variance(experiment) * level**2
     front_end = draw_front_end(experiment.law(), seed, -1, ofdm.sample_rate_hz, noise_variance, device_power)
-    receiver = SimRadio(
-        shared_air, -1, config, front_end, int(stream(seed, Use.CLOCK).integers(-most, most + 1))
-    )
+    identity = 0 if experiment.measured is not None else seed  # hardware that was measured is not drawn
+    clock_offset = int(stream(seed, Use.CLOCK).integers(-most, most + 1))
+    receiver = SimRadio(shared_air, -1, config, front_end, clock_offset, seed=identity)
     transmitters = {
-        device: SimRadio(shared_air, device, config, FrontEnd(seed, device))
+        device: SimRadio(shared_air, device, config, FrontEnd(seed, device), seed=identity)
         for device in range(experiment.fleet.devices)
     }
     return receiver, transmitters

@@ -12,6 +12,7 @@ from server.arm_parts import Parts
 from server.compose_measured import with_measured_air
 from server.composition import open_bench, schedule_of, settings_of
 from server.config import Arm, Experiment
+from server.profile_use import with_profile
 
 Record = dict[str, Any]
 
@@ -19,7 +20,7 @@ Record = dict[str, Any]
 def run_trial(experiment: Experiment, num_rounds: int, dimension: int) -> list[Record]:
     """The records of some rounds from a fresh start; failed ones have `failed`. Raises what radios raise."""
     has_air = experiment.is_simulated and experiment.measured is None
-    known = with_measured_air(experiment) if has_air else experiment
+    known = with_profile(with_measured_air(experiment) if has_air else experiment)
     settings, scheme = settings_of(known), load_scheme(known.link.scheme, known.scheme_options())
     handlers = {
         device: KnownVector(Sender(device, scheme, settings.waveform), known.run.seed, dimension).handle

@@ -36,6 +36,7 @@ from server.doctor import why_no_gnuradio
 from server.experiment import num_workers
 from server.launch import Remote
 from server.mean_powers import CalibratedUplink
+from server.profile_use import with_profile
 from server.receiver import RadioUplink
 from server.round_recorder import RoundRecorder
 from server.rounds import Rounds
@@ -64,7 +65,8 @@ def prepare(arm: Arm, remote: Remote | None = None) -> Parts:
     link = experiment.link
     if experiment.is_simulated:
         experiment = with_measured_air(experiment)
-        arm = Arm(arm.name, experiment)
+    experiment = with_profile(experiment)
+    arm = Arm(arm.name, experiment)
     if link.backend == "waveform" and (reason := why_no_gnuradio()):
         raise ConfigError(
             f'link.backend = "waveform" needs GNU Radio, which Python cannot import ({reason}); '

@@ -13,6 +13,7 @@ from radio.ofdm import OfdmConfig
 from radio.safety import SafetyLimits
 from radio.scheme_options import SchemeOptions
 from radio.uplink import Estimator, Normalise, Support
+from server.applied_profile import AppliedProfile
 
 Backend = Literal["ideal", "symbol", "waveform", "pluto"]
 ON_AIR: tuple[Backend, ...] = ("waveform", "pluto")  # where devices make samples
@@ -114,7 +115,8 @@ class LinkSettings:
 class RadioSettings:
     """The `radio` table. preset: numerology that stands in for keys a file does not give. active: subcarriers in use,
     half on either side of the empty DC bin; pilots of them carry the comb. reference: whether the radios share one, or
-    run free within crystal_ppm of each other.
+    run free within crystal_ppm of each other. profile: of a calibration, whose corrections radios apply;
+    profile_max_age_s: how old it may be, 0 as it says itself.
 
     Of Plutos alone: uris, the receiver's and then the devices' in order, none for virtual ones that the run starts;
     trigger: whether an edge on a line that all share releases their bursts;
@@ -138,11 +140,14 @@ class RadioSettings:
     block_s: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.01
     lead_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.1
     meeting_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
+    profile: str = ""
+    profile_max_age_s: Annotated[float, Meta(ge=0.0)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One arm: every table, resolved. measured: no table, but what the file holds that air.profile names, once read."""
+    """One arm: every table, resolved. measured, applied: no tables, but what the files hold that air.profile and
+    radio.profile name, once read."""
 
     run: RunSettings = field(default_factory=RunSettings)
     task: TaskSettings = field(default_factory=TaskSettings)
@@ -155,6 +160,7 @@ class Experiment:
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     air: AirConfig = field(default_factory=AirConfig)
     measured: MeasuredAir | None = field(default=None, metadata={NO_TABLE: True})
+    applied: AppliedProfile | None = field(default=None, metadata={NO_TABLE: True})
 
     @property
     def num_active(self) -> int:
@@ -165,6 +171,11 @@ class Experiment:
     def is_simulated(self) -> bool:
         """Whether there is an air, and it is not the one between real radios."""
         return self.link.backend != "ideal" and not self.radio.uris
+
+    @property
+    def profile(self) -> str:
+        """Path of the profile that radios apply; empty where none is named, or there are no radios."""
+        return self.radio.profile if self.link.backend in ON_AIR else ""
 
     def law(self) -> AirLaw:
         """What the simulated air is made from. ValueError for a measured one that was not read."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +40,17 @@ def power_budgets(experiment: Experiment) -> dict[int, float]:
     fleet = experiment.fleet
     given = fleet.power_db if isinstance(fleet.power_db, tuple) else (fleet.power_db,) * fleet.devices
     return {device: from_db(power_db) for device, power_db in enumerate(given)}
+
+
+def predistorted_needs(
+    experiment: Experiment, needs: Mapping[int, messages.Prepared]
+) -> dict[int, messages.Prepared]:
+    """With the peaks that payloads have once a profile's corrections are applied to them."""
+    applied = experiment.applied
+    if applied is None:
+        return dict(needs)
+    grown = {device: need.peak * applied.devices[device].transmit.growth for device, need in needs.items()}
+    return {device: replace(need, peak=grown[device]) for device, need in needs.items()}
 
 
 def rms_update(trained: Mapping[int, messages.Trained], devices: Sequence[int], dimension: int) -> float:

@@ -20,17 +20,19 @@ from server.metrics import mean_db
 from server.toml_tables import to_tables, to_toml
 
 Record = dict[str, Any]
-CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME, AIR = (
+CONFIG, MANIFEST, ROUNDS, SUMMARY, FRAME, AIR, PROFILE = (
     "config.toml",
     "manifest.json",
     "rounds.jsonl",
     "summary.json",
     "frame.npz",
     "air.json",
+    "profile.json",
 )
 NO_BITS = {  # settings that may change between a run and its continuation
     *(("run", key) for key in ("threads", "record", "record_every")),
     *(("fleet", key) for key in ("repeats", "beat_s", "lost_s", "reply_s", "return_s")),
+    ("radio", "profile_max_age_s"),
 }
 
 
@@ -58,10 +60,12 @@ def open_run_folder(folder: Path, arms: Sequence[Arm], resume: bool) -> None:
         config = folder / arm.name / CONFIG
         if config.exists():
             _refuse_other_settings(config, to_tables(arm.experiment))
-            _refuse_other_air(folder / arm.name / AIR, arm.experiment)
+            for name, source, content in _files_of(arm.experiment):
+                _refuse_another(folder / arm.name / name, source, content)
     for arm in arms:
-        if (air := _measured_air(arm.experiment)) is not None:
-            write_whole(folder / arm.name / AIR, air)
+        for name, _, content in _files_of(arm.experiment):
+            if content is not None:
+                write_whole(folder / arm.name / name, content)
         write_whole(folder / arm.name / CONFIG, to_toml(to_tables(arm.experiment)).encode())
 
 
@@ -88,16 +92,20 @@ def _refuse_other_settings(config: Path, wanted: Record) -> None:
         )
 
 
-def _measured_air(experiment: Experiment) -> bytes | None:
-    """What the file of a measured air holds, which a run depends on as it does on its configuration."""
-    path = experiment.air.measured
-    return Path(path).read_bytes() if path is not None and experiment.is_simulated else None
+def _files_of(experiment: Experiment) -> list[tuple[str, str, bytes | None]]:
+    """What a run depends on as it does on its configuration: name in its folder, where it comes from in words, and
+    content, None where there is none."""
+    air, profile = experiment.air.measured if experiment.is_simulated else None, experiment.profile
+    return [
+        (AIR, experiment.air.origin, Path(air).read_bytes() if air else None),
+        (PROFILE, f'radio.profile = "{profile}"', Path(profile).read_bytes() if profile else None),
+    ]
 
 
-def _refuse_other_air(kept: Path, experiment: Experiment) -> None:
-    if _measured_air(experiment) != (kept.read_bytes() if kept.exists() else None):
+def _refuse_another(kept: Path, source: str, content: bytes | None) -> None:
+    if content != (kept.read_bytes() if kept.exists() else None):
         raise RunFolderError(
-            f"{experiment.air.origin} is another file than the one that the run in {kept.parent} was started with; "
+            f"{source} is another file than the one that the run in {kept.parent} was started with; "
             f"bring that one back, it is {kept}, or give another --out"
         )
 
@@ -115,6 +123,7 @@ def write_manifest(
         "versions": versions() | {"gnuradio": gnuradio_version()},
         "commit": commit(),
         "radios": radios,
+        "profile": None if experiment.applied is None else experiment.applied.facts(),
     } | ({} if hosts is None else {"hosts": hosts})
     write_whole(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 

@@ -32,6 +32,7 @@ from server.planning import (
     measured_mean_gain,
     phase_residuals,
     power_budgets,
+    predistorted_needs,
     rms_update,
 )
 from server.round_recorder import RoundRecorder
@@ -172,7 +173,8 @@ class Rounds:
         told = {d: replace(sounding.channels[d], device=d, power_budget=budgets[d]) for d in draft.devices}
         replies = self._ask({d: messages.Prepare(draft, told[d]) for d in draft.devices}, record)
         self._need_quorum(replies, "could prepare a payload", record)
-        return {d: reply for d, reply in replies.items() if isinstance(reply, messages.Prepared)}
+        needs = {d: reply for d, reply in replies.items() if isinstance(reply, messages.Prepared)}
+        return predistorted_needs(self.experiment, needs)
 
     def _participants(self, sounding: Sounding) -> tuple[int, ...]:
         """Who is to send: those whose phases are known well enough, or, where phases do not matter, all heard."""

@@ -12,7 +12,8 @@ from server.strict_tables import Table
 
 def to_tables(experiment: Experiment) -> Table:
     """The resolved configuration as nested tables of TOML values; inverse of `build`."""
-    return typing.cast(Table, _listed(dataclasses.asdict(dataclasses.replace(experiment, measured=None))))
+    as_given = dataclasses.replace(experiment, measured=None, applied=None)
+    return typing.cast(Table, _listed(dataclasses.asdict(as_given)))
 
 
 def to_toml(tables: Table) -> str:

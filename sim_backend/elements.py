@@ -96,6 +96,24 @@ class PathElements:
         return middles / ofdm.sample_rate_hz
 
 
+class LevelledElements:
+    """As the channel beneath, of devices that are turned down. levels: amplitudes that are left, by device, 1 unless
+    given."""
+
+    def __init__(self, channel: ElementChannel, levels: Mapping[int, float]) -> None:
+        self._channel, self._levels = channel, dict(levels)
+
+    def elements(self, device: int, start_index: int, num_elements: int) -> NDArray[np.complex128]:
+        """From what the device meant to send to the receiver."""
+        return self._levels.get(device, 1.0) * self._channel.elements(device, start_index, num_elements)
+
+    def turned(
+        self, device: int, plan: Plan, since_s: float, correction: Correction
+    ) -> NDArray[np.complex128]:
+        """As beneath."""
+        return self._channel.turned(device, plan, since_s, correction)
+
+
 class ElementTruth:
     """The truth behind the symbol uplink, where noise is all that disturbs."""
 

@@ -51,9 +51,11 @@ _DTD = (
 
 @dataclass(frozen=True, kw_only=True)
 class PlutoModel:
-    """Which radio this is. chip "ad9361" has two channels; tdd: the frame engine of firmware 0.39 and later."""
+    """Which radio this is. seed: that its hardware is drawn from. chip "ad9361" has two channels; tdd: the frame engine
+    of firmware 0.39 and later."""
 
     number: int = 0
+    seed: int = 0
     chip: str = "ad9363a"
     tdd: bool = False
     xo_correction_hz: int = 40_000_000
@@ -73,8 +75,9 @@ class PlutoModel:
 
     @property
     def serial(self) -> str:
-        """34 hexadecimal digits, the same for the same number."""
-        return "1044734c9605" + hashlib.sha256(f"virtual pluto {self.number}".encode()).hexdigest()[:22]
+        """34 hexadecimal digits, the same for the same number and seed."""
+        named = f"virtual pluto {self.number}" + (f" of {self.seed}" if self.seed else "")
+        return "1044734c9605" + hashlib.sha256(named.encode()).hexdigest()[:22]
 
     @property
     def firmware(self) -> str:

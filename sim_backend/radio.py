@@ -34,15 +34,24 @@ class Anatomy(NamedTuple):
 class SimRadio:
     """One radio on an air. Its clock reads `clock_offset` when the air's reads 0, in the first epoch.
 
-    A new rate or frequency begins a new epoch, whose indices start at a multiple of EPOCH_LEN.
+    A new rate or frequency begins a new epoch, whose indices start at a multiple of EPOCH_LEN. seed: that its hardware
+    is drawn from, so that another radio has another serial number.
     """
 
     def __init__(
-        self, air: Air, port: int, config: RadioConfig, front_end: FrontEnd, clock_offset: int = 0
+        self,
+        air: Air,
+        port: int,
+        config: RadioConfig,
+        front_end: FrontEnd,
+        clock_offset: int = 0,
+        *,
+        seed: int = 0,
     ) -> None:
         self._air, self._port, self._config, self._front_end = air, port, config, front_end
         self._epoch, self._origin = 0, clock_offset  # index at which the air's time is 0
         self._begin = clock_offset  # first index of the epoch
+        self._serial = f"sim-{port}@{seed}" if seed else f"sim-{port}"
         self._overflows = 0
         self._open = True
 
@@ -80,7 +89,7 @@ class SimRadio:
         """overflows: receptions that saturated the converter."""
         return RadioStatus(
             epoch=self._epoch,
-            serial=f"sim-{self._port}",
+            serial=self._serial,
             firmware="airmeta simulated radio",
             overflows=self._overflows,
         )

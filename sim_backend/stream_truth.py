@@ -10,7 +10,7 @@ from radio.ofdm import OfdmConfig
 from radio.resource_map import element_subcarriers
 from radio.uplink import Plan, Reception, Sounding
 from sim_backend.bands import Band
-from sim_backend.elements import PathElements
+from sim_backend.elements import LevelledElements, PathElements
 from sim_backend.levels import adc_amplitude
 from sim_backend.path import Path, draw_path
 from sim_backend.selection import path_filter
@@ -19,6 +19,7 @@ from sim_backend.station_settings import StationSettings, of_channel
 
 class StreamTruth:
     """Device d has radio d, and the receiver hears as `USUAL_RECEIVER` does. settings_of: what a radio is set to.
+    levels: as of `LevelledElements`.
 
     Gains are those at `plan.start_index` of a receiver's clock that started with the air: a fading channel's are only
     as right as that is.
@@ -33,9 +34,10 @@ class StreamTruth:
         *,
         receiver: int,
         settings_of: Callable[[int], StationSettings],
+        levels: Mapping[int, float] | None = None,
     ) -> None:
         self._ofdm, self._receiver, self._settings_of = ofdm, receiver, settings_of
-        self._elements = PathElements(_Paths(air, seed), ofdm, center_hz)
+        self._elements = LevelledElements(PathElements(_Paths(air, seed), ofdm, center_hz), levels or {})
 
     def gains(self, plan: Plan, device: int) -> NDArray[np.complex128]:
         """(num_elements,) path, attenuation, receiver gain and filters; the filters' delay apart."""

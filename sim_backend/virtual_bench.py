@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from radio.interface import RadioError
+from radio.measured_air import MeasuredAir
 from sim_backend.iiod import PORT, IiodServer
 from sim_backend.pluto_context import PlutoModel
 from sim_backend.pluto_station import StationEngine
@@ -37,12 +38,13 @@ class VirtualBench:
     ) -> None:
         model = PlutoModel() if model is None else model
         first = ipaddress.ip_address(first_host)
+        seed = 0 if isinstance(air.impairments, MeasuredAir) else air.seed  # given hardware is not drawn
         with ExitStack() as opening:
             config = replace(air, num_channels=model.num_channels)
             self.engine = opening.enter_context(Engine(config, num_radios, pace=pace, patience_s=patience_s))
             self._servers = []
             for radio in range(num_radios):
-                own = replace(model, number=model.number + radio)
+                own = replace(model, number=model.number + radio, seed=seed)
                 pluto = VirtualPluto(StationEngine(self.engine, radio, air.seed), own)
                 server = IiodServer(pluto, str(first + radio), port, beyond_loopback=beyond_loopback)
                 self._servers.append(_serve(opening, server))

@@ -34,6 +34,9 @@ def done(tmp_path_factory):
 def test_it_says_what_each_device_is_like_and_what_to_use(done):
     said, _ = done
     assert re.search(r"^device 0: good$", said, re.MULTILINE)
+    assert re.search(
+        r"^corrected, worst device: gain spread \d+\.\d to 0\.\d dB, image -", said, re.MULTILINE
+    )
     assert re.search(r"recommended: (mmse|inversion); coherent aggregation works well here", said)
     predicted, measured = map(
         float, re.search(r"predicted (-[\d.]+) dB, measured (-[\d.]+) dB", said).groups()
@@ -63,6 +66,7 @@ def test_it_keeps_everything(done):
 
 def test_the_report_needs_nothing_beside_itself(done):
     page = (done[1] / "report.html").read_text()
+    assert page.count("<h2>Corrections</h2>") == 1
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert page.count("data:image/png;base64,") == len(list((done[1] / "figures").iterdir()))
 

@@ -5,19 +5,20 @@ looked at. Both ways: who keeps quiet for `lost_s` is taken for lost, so beats f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import msgspec
 
 from devices.messages import DeviceSettings
 from devices.wire.packing import FRAME_BYTES, Buffer, Parcel, WireError
+from radio.hardware_correction import DeviceCorrection
 from radio.interface import RadioConfig
 from radio.pluto_timeline import StreamShape
 from radio.safety import SafetyLimits
 
 MAGIC = b"airm"
-VERSION = 1
+VERSION = 2
 PREFIX = MAGIC + VERSION.to_bytes(2, "little")
 MAX_FRAME_BYTES = FRAME_BYTES  # that are read at all
 NO_ROUND = -1
@@ -27,12 +28,18 @@ MAX_COUNT = 10_000  # devices of a process
 
 @dataclass(frozen=True, kw_only=True)
 class RadioSetup:
-    """How a device has to set its radio."""
+    """How devices have to set their radios. corrections: by device, of those for which a profile has some."""
 
     config: RadioConfig
     limits: SafetyLimits
     shape: StreamShape
     trigger: Literal["none", "external"] = "none"
+    corrections: dict[int, DeviceCorrection] = field(default_factory=dict)
+
+    def config_of(self, device: int) -> RadioConfig:
+        """A device's own gain."""
+        own = self.corrections.get(device)
+        return self.config if own is None else replace(self.config, tx_gain_db=own.tx_gain_db)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +131,28 @@ class Leave(Envelope, frozen=True):
 
 
 Content = Hello | Welcome | Ready | Unable | Refused | Ask | Answer | Beat | Unknown | Leave
-_DECODER = msgspec.msgpack.Decoder(Content)
+
+
+def _parts_of(value: Any) -> list[float]:
+    """Of a complex number, which MessagePack has nothing for."""
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    raise NotImplementedError(f"{type(value).__name__} does not travel")
+
+
+def _from_parts(kind: type, value: Any) -> complex:
+    """Inverse of `_parts_of`."""
+    if kind is complex and isinstance(value, list) and [type(part) for part in value] == [float, float]:
+        return complex(*value)
+    raise ValueError(f"expected a complex number as [re, im], got {value!r}")
+
+
+_DECODER = msgspec.msgpack.Decoder(Content, dec_hook=_from_parts)
 
 
 def seal(envelope: Content, arrays: Sequence[Buffer] = ()) -> list[Buffer]:
     """Frames to send."""
-    return [PREFIX + msgspec.msgpack.encode(envelope), *arrays]
+    return [PREFIX + msgspec.msgpack.encode(envelope, enc_hook=_parts_of), *arrays]
 
 
 def unseal(frames: Sequence[Buffer]) -> tuple[Content, Sequence[Buffer]]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from radio.corrected_radio import CorrectedRadio
+from radio.hardware_correction import ReceiveCorrection, TransmitCorrection
 from radio.interface import (
     EPOCH_LEN,
     EpochError,
@@ -61,6 +63,17 @@ def simulated():
 
 
 @contextmanager
+def corrected():
+    """Behind corrections of faults that the simulated radios do not have."""
+    transmit = TransmitCorrection(
+        level_db=-1.0, image=0.03j, leakage=0.01j, saturation_db=-1.0, smoothness=2.0
+    )
+    receive = ReceiveCorrection(image=0.03, dc=0.01)
+    with simulated() as pair:
+        yield Pair(CorrectedRadio(pair.tx, transmit, receive), CorrectedRadio(pair.rx, transmit, receive))
+
+
+@contextmanager
 def virtual():
     pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
     pytest.importorskip("adi", reason="needs pyadi-iio and pylibiio (extra radio)")
@@ -101,6 +114,7 @@ def real():
 
 @pytest.fixture(params=[
     pytest.param(simulated, id="sim"),
+    pytest.param(corrected, id="corrected"),
     pytest.param(virtual, id="virtual-pluto"),
     pytest.param(real, id="pluto", marks=pytest.mark.hardware),
 ])  # fmt: skip

@@ -109,7 +109,7 @@ def test_replays_and_other_runs_are_dropped_with_a_line_and_the_right_answer_cou
     for changes in ({"run": "0123"}, {"round": 3}, {"number": ask.number - 1}, {"device": 1}, {"device": 77}):
         for _ in range(20):
             puppet.answer(ask, other, **changes)
-    puppet.socket.send_multipart([b"airm\x01\x00", os.urandom(100)])
+    puppet.socket.send_multipart([b"airm\x02\x00", os.urandom(100)])
     puppet.socket.send_multipart([os.urandom(1000)])
     puppet.socket.send_multipart([b"airm\x07\x00"])
     puppet.answer(ask, GOOD)
