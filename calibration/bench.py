@@ -28,7 +28,8 @@ from radio.rebased import RebasedRadio
 
 CHUNK_LEN = 1 << 18  # samples taken at once: a driver's ring holds a second
 DEADLINE_S = 30.0  # of wall time for samples to come, on top of the time that they take
-TRIES = 3  # a clock goes on while a burst is on the way to its radio
+TRIES = 4  # a clock goes on while a burst is on the way to its radio
+SLOWER = 2.0  # times as long as the last try took, a host may take for the next one
 LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
 
@@ -234,16 +235,18 @@ class Bench:
         make: from the receiver's index of the capture's first sample to what is sent. All devices that it names have
         been met.
         """
+        margin_s = MARGIN_S
         for last in (*[False] * (TRIES - 1), True):
-            base = self._earliest()
+            base, begun_s = self._earliest(margin_s), time.monotonic()
             try:
                 emissions = list(make(base))
-                for emission in emissions:
+                for emission in sorted(emissions, key=lambda each: self._arrival(each, base)):
                     self._transmit(emission.device, emission.burst)
                 break
             except LateError:
                 if last:
                     raise
+                margin_s = max(margin_s, SLOWER * (time.monotonic() - begun_s))
                 self._receive(base + num_samples, CHUNK_LEN)  # until what did leave has passed
         arrivals = [self._arrival(emission, base) for emission in emissions]
         sent = [
@@ -283,12 +286,13 @@ class Bench:
         for radio in (*self._transmitters.values(), self._receiver):
             radio.close()
 
-    def _earliest(self) -> int:
+    def _earliest(self, margin_s: float) -> int:
+        """Of the receiver's indices the first at which every radio that was met can be asked to send."""
         arrivals = [
             clock.delay_samples + self._transmitters[device].now() * (1.0 + clock.drift)
             for device, clock in self.clocks.items()
         ]
-        margin = MARGIN_S * self.ofdm.sample_rate_hz
+        margin = margin_s * self.ofdm.sample_rate_hz
         return math.ceil(max([float(self._receiver.now()), *arrivals]) + margin)
 
     def _arrival(self, emission: Emission, base: int) -> float:

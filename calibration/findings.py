@@ -22,6 +22,7 @@ from calibration.analysis import (
 )
 from calibration.burst import BurstEstimate
 from calibration.clock import estimate_clock
+from calibration.crosstalk import CrosstalkEstimate
 from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
 from calibration.levels import estimate_levels
@@ -40,10 +41,12 @@ from calibration.profile import (
     Profile,
     ReceiverProfile,
     ResponseEntry,
+    at_most,
     estimate,
     interval,
     number,
 )
+from calibration.repeats import crosstalk, jitters
 from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
@@ -89,6 +92,13 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if steps := [captures[step] for step in sorted(captures) if step.startswith(GAIN_STEP)]:
         for device, values in _of_gain_steps(steps, at_s).items():
             found[device] |= values
+    for device, jitter in jitters(captures).items():
+        low, high = (each / ofdm.sample_rate_hz for each in jitter.jitter_interval_samples)
+        value = jitter.jitter_samples / ofdm.sample_rate_hz
+        found[device]["jitter_s"] = at_most(value, low, high, at_s, "hardware")
+    if (seen := crosstalk(captures)) is not None:
+        for device, entry in _of_crosstalk(*seen, at_s).items():
+            found[device]["crosstalk_db"] = entry
     receiver: dict[str, Any] = {}
     if "aside" in captures:
         receiver = _of_front_ends(captures["aside"], found, at_s)
@@ -247,9 +257,7 @@ def _of_soundings(
             "cfo_hz": estimate(float(clock.cfo_hz[place]), float(clock.cfo_std_hz[place]), at_s, "clock"),
             "sro_ppm": estimate(float(clock.sro_ppm[place]), float(clock.sro_std_ppm[place]), at_s, "clock"),
             "clock_disagreement_std": float(clock.agreement[place]),
-            "drift_hz_per_root_s": interval(
-                float(clock.walk_hz_per_root_s[place]), low, high, at_s, "clock", "" if low > 0.0 else "upper"
-            ),
+            "drift_hz_per_root_s": at_most(float(clock.walk_hz_per_root_s[place]), low, high, at_s, "clock"),
         }
     return found
 
@@ -265,6 +273,24 @@ def _of_paths(burst: BurstEstimate, ofdm: OfdmConfig, at_s: float) -> dict[str, 
     elif math.isfinite(low):
         values["coherence_bandwidth_hz"] = interval(low, low, low, at_s, "path", "lower")
     return values
+
+
+def _of_crosstalk(devices: Sequence[int], seen: CrosstalkEstimate, at_s: float) -> dict[int, Entry]:
+    """What of each device appears in the place of the one that has most of it."""
+    found = {}
+    for place, device in enumerate(devices):
+        others = [other for other in range(len(devices)) if other != place]
+        if not others:
+            continue
+        bounds = seen.leakage_bound_db[place, others]
+        worst = others[int(np.argmax(bounds))]
+        level, (low, high) = seen.leakage_db[place, worst], seen.leakage_interval_db[place, worst]
+        if math.isfinite(level) and math.isfinite(low):
+            found[device] = interval(level, low, high, at_s, "hardware")
+        else:
+            highest = float(bounds.max())
+            found[device] = interval(highest, highest, highest, at_s, "hardware", "upper")
+    return found
 
 
 def _of_amplifier(found: CompressionEstimate, at_s: float) -> dict[str, Any]:

@@ -14,10 +14,12 @@ import numpy as np
 from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_report
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
+from calibration.repeats import repeat, sound_apart
+from calibration.turns import alone, in_turns, numerology
 from calibration.verification import Verification
-from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, periodic_slot, probe
+from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, periodic_slot
 from radio.capture import Capture
-from radio.interface import FullScaleError, RadioError, Samples
+from radio.interface import FullScaleError, RadioError
 from radio.sounding import sounding_bursts
 
 SILENCE_S = 0.05
@@ -25,7 +27,6 @@ RAMP_DB, RAMP_STEP_DB, RAMP_REFERENCE_DB = 30.0, 1.5, 12.0  # below the top
 RAMP_BACK_DB = 6.0  # by which the top is lowered where the receiver saturates
 RAMP_SEED = 12
 GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
-GAIN_SYMBOLS = 12
 MIN_GAIN_DB = -89.75  # of an AD936x
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
@@ -44,11 +45,7 @@ class Extent:
     front_ends: bool = True
     amplifiers: bool = True
     levels: bool = True
-
-
-def steps_of(extent: Extent, num_devices: int) -> int:
-    """How often `calibrate` tells what it is at."""
-    return 3 + num_devices
+    repeats: bool = True
 
 
 def calibrate(
@@ -74,6 +71,10 @@ def calibrate(
     if extent.levels and can_set_gain(bench):
         tell("steps of the transmit gain")
         captures |= gain_steps(bench)
+    if extent.repeats:
+        tell("again and again, and one after the other")
+        captures |= repeat(bench)
+        captures |= sound_apart(bench)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
         captures["aside"] = aside(bench, "aside")
@@ -129,29 +130,6 @@ def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     return capture
 
 
-def alone(
-    bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS, facts: Mapping[str, Any] | None = None
-) -> Capture:
-    """Each device that was met sends its probe in a turn of its own. facts: for whoever evaluates it."""
-    ofdm, level = bench.ofdm, np.float32(bench.level)
-    bursts = {device: level * probe(device, num_symbols, ofdm) for device in bench.clocks}
-    return in_turns(bench, step, bursts, "probe", bench.level, {"num_symbols": num_symbols, **(facts or {})})
-
-
-def in_turns(
-    bench: Bench, step: str, bursts: Mapping[int, Samples], label: str, level: float, facts: dict[str, Any]
-) -> Capture:
-    """One device after the other sends a burst, all equally long, with silence between them."""
-    guard = GUARD_SYMBOLS * bench.ofdm.symbol_len
-    turn = 2 * guard + max(map(len, bursts.values()))
-
-    def make(base: int) -> Iterator[Emission]:
-        for place, device in enumerate(sorted(bursts)):
-            yield bench.emission(device, base + place * turn + guard, bursts[device], label, level)
-
-    return bench.play(step, make, len(bursts) * turn, numerology(bench) | facts)
-
-
 def ramps(bench: Bench) -> Capture:
     """Each device's amplifier at rising levels, up to full scale or what the receiver takes."""
     top_db = min(20.0 * math.log10(bench.tone_room), 0.0)
@@ -191,7 +169,7 @@ def gain_steps(bench: Bench) -> dict[str, Capture]:
         for number, step_db in enumerate(GAIN_STEPS_DB):
             for device, gain_db in held_db.items():
                 bench.set_gain(device, max(gain_db - step_db, MIN_GAIN_DB))
-            captures[f"gain {number}"] = alone(bench, f"gain {number}", GAIN_SYMBOLS)
+            captures[f"gain {number}"] = alone(bench, f"gain {number}", SHORT_SYMBOLS)
     finally:
         for device, gain_db in held_db.items():
             bench.set_gain(device, gain_db)
@@ -239,8 +217,3 @@ def together(bench: Bench, span_s: float) -> Capture:
         "corrections": {str(device): asdict(clock) for device, clock in sorted(bench.clocks.items())},
     }
     return bench.play("together", make, shape.end_index(ofdm) + lead, facts)
-
-
-def numerology(bench: Bench) -> dict[str, Any]:
-    """What every capture has to say of its waveforms."""
-    return {"ofdm": asdict(bench.ofdm), "level": bench.level, "max_cfo_hz": bench.max_cfo_hz}

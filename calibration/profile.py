@@ -120,6 +120,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     phase_noise_deg: Entry | None = None
     phase_noise_corner_hz: Entry | None = None
     jitter_s: Entry | None = None
+    crosstalk_db: Entry | None = None
     image: ComplexEntry | None = None
     leakage: ComplexEntry | None = None
     compression_db: Entry | None = None
@@ -194,6 +195,13 @@ def interval(
     return Entry(
         value=float(value), low=float(low), high=float(high), at_s=at_s, valid_s=VALID_S[kind], bound=bound
     )
+
+
+def at_most(value: float, low: float, high: float, at_s: float, kind: str) -> Entry:
+    """Of what is 0 or more: an estimate, or, where its interval reaches 0, an upper bound."""
+    if low > 0.0:
+        return interval(value, low, high, at_s, kind)
+    return interval(high, high, high, at_s, kind, "upper")
 
 
 def number(value: complex, std: float, at_s: float, kind: str) -> ComplexEntry:

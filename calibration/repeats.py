@@ -10,8 +10,8 @@ from calibration.analysis import alone_estimates, ofdm_of
 from calibration.bench import Bench, Emission
 from calibration.crosstalk import CrosstalkEstimate, estimate_crosstalk
 from calibration.jitter import JitterEstimate, estimate_jitter
-from calibration.procedure import GAIN_SYMBOLS, alone, numerology
-from calibration.waveforms import BLOCK_SYMBOLS, GUARD_SYMBOLS
+from calibration.turns import alone, numerology
+from calibration.waveforms import BLOCK_SYMBOLS, GUARD_SYMBOLS, SHORT_SYMBOLS
 from radio.capture import Capture
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
@@ -24,7 +24,7 @@ AGAIN, ONLY, ALL = "again ", "only ", "only all"
 def repeat(bench: Bench) -> dict[str, Capture]:
     """Short probes, each asked for anew; by step."""
     return {
-        f"{AGAIN}{number}": alone(bench, f"{AGAIN}{number}", GAIN_SYMBOLS) for number in range(NUM_REPEATS)
+        f"{AGAIN}{number}": alone(bench, f"{AGAIN}{number}", SHORT_SYMBOLS) for number in range(NUM_REPEATS)
     }
 
 

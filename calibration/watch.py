@@ -8,12 +8,12 @@ import numpy as np
 
 from calibration.analysis import alone_estimates, common_phase_rad, ofdm_of, silence_report
 from calibration.bench import Bench, NotHeard
-from calibration.procedure import alone, listen
+from calibration.procedure import listen
+from calibration.turns import alone
+from calibration.waveforms import SHORT_SYMBOLS
 from radio.capture import Capture
 from radio.decibel import to_db
 from radio.interface import RadioError
-
-WATCH_SYMBOLS = 12
 
 
 class Sight(NamedTuple):
@@ -53,7 +53,7 @@ def _meet(bench: Bench) -> None:
 
 
 def _look(bench: Bench, noise: float, base: dict[int, tuple[float, float]]) -> dict[int, Sight]:
-    capture = alone(bench, "watch", WATCH_SYMBOLS)
+    capture = alone(bench, "watch", SHORT_SYMBOLS)
     heard: dict[int, Sight] = {}
     for device in list(bench.clocks):
         try:

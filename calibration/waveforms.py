@@ -13,6 +13,7 @@ from radio.training import training_symbols
 
 PROBE = 2_000_001  # identity of the training symbols, after those of frames
 PROBE_SYMBOLS = 96
+SHORT_SYMBOLS = 12  # of a probe that only its arrival or power is asked of
 GUARD_SYMBOLS = 2  # of silence around a burst of one device
 BLOCK_SYMBOLS = 8
 STEPS_S = (1.5e-3, 6e-3)  # from the end of a block to the next, in turn: pairs of blocks at many distances

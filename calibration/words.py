@@ -31,6 +31,7 @@ ROWS = {
     "phase_noise_deg": ("phase noise (degrees)", "Root mean square, of the oscillators against each other."),
     "phase_noise_corner_hz": ("phase noise corner (Hz)", "Where its spectrum begins to fall."),
     "jitter_s": ("jitter (s)", "How far a burst arrives from where the last ones did, root mean square."),
+    "crosstalk_db": ("crosstalk (dB)", "What of it appears in another device's place, over itself; the most."),
     "image": ("image (dB)", "Mirrored signal of the transmitter's mixer, relative to the signal."),
     "leakage": ("carrier leakage (dBFS)", "Of the transmitter's oscillator, relative to full scale."),
     "compression_db": ("1 dB point (dBFS)", "Level at which the amplifier gives 1 dB less than it should."),
