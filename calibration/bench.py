@@ -29,6 +29,7 @@ from radio.rebased import RebasedRadio
 CHUNK_LEN = 1 << 18  # samples taken at once: a driver's ring holds a second
 DEADLINE_S = 30.0  # of wall time for samples to come, on top of the time that they take
 TRIES = 3  # a clock goes on while a burst is on the way to its radio
+SPARE = 2.0  # times what the last try took, by which the next one is ahead
 LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
 
@@ -50,12 +51,14 @@ class Emission:
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """backoff_db: of the payload's rms below full scale. meeting_s: within which a device is heard that was asked to
-    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any.
-    tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain setting; a step of 0 where it is fixed."""
+    send. shared_clock: whether all radios run on one reference; shared_start: whether index 0 is one instant for all.
+    uris: the receiver's, then the devices', if any. tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain
+    setting; a step of 0 where it is fixed."""
 
     backoff_db: float
     meeting_s: float
     shared_clock: bool
+    shared_start: bool = False
     uris: tuple[str, ...] = ()
     tx_gain_step_db: float = 0.0
     lowest_tx_gain_db: float = 0.0
@@ -135,6 +138,7 @@ class Bench:
             "center_hz": self._center_hz,
             "backoff_db": self._terms.backoff_db,
             "shared_clock": self._terms.shared_clock,
+            "shared_start": self._terms.shared_start,
             "hardware": {"receiver": described[0], "devices": by_device},
         }
 
@@ -234,8 +238,10 @@ class Bench:
         make: from the receiver's index of the capture's first sample to what is sent. All devices that it names have
         been met.
         """
+        ahead = 0
         for last in (*[False] * (TRIES - 1), True):
-            base = self._earliest()
+            began_s = time.monotonic()
+            base = self._earliest() + ahead
             try:
                 emissions = list(make(base))
                 for emission in emissions:
@@ -244,6 +250,7 @@ class Bench:
             except LateError:
                 if last:
                     raise
+                ahead = round(SPARE * (time.monotonic() - began_s) * self.ofdm.sample_rate_hz)
                 self._receive(base + num_samples, CHUNK_LEN)  # until what did leave has passed
         arrivals = [self._arrival(emission, base) for emission in emissions]
         sent = [
@@ -260,6 +267,7 @@ class Bench:
         exact = {
             "arrivals": arrivals,  # samples of the capture, to a fraction
             "departures": [emission.burst.start_index for emission in emissions],  # on the devices' clocks
+            "origins": [self._transmitters[emission.device].origin for emission in emissions],  # of those
         }
         return self._captured(step, base, num_samples, sent, {**(facts or {}), **exact})
 
@@ -267,14 +275,15 @@ class Bench:
         """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""
         return Emission(device, Burst(samples, self.clocks[device].departure(arrival)), label, level)
 
-    def learn(self, device: int, departure: int, late_samples: float, cfo_hz: float) -> None:
-        """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier."""
+    def learn(self, device: int, departure: int, late_samples: float, cfo_hz: float, drift: float) -> None:
+        """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier, and
+        ever later by `drift` samples a sample."""
         clock = self.clocks[device]
         behind = clock.delay_samples + clock.drift * (departure - clock.reference_index)
         self.clocks[device] = Correction(
             delay_samples=behind + late_samples,
             cfo_hz=cfo_hz,
-            drift=-cfo_hz / self._center_hz,
+            drift=drift,
             reference_index=departure,
         )
 
