@@ -37,9 +37,9 @@ class BurstEstimate:
 
     response: (num_active,) gains in units of the level; error_variance: of each, in a space of `rank` dimensions that
     holds the response too. delay_samples: mean over the channel's paths; drift: its change, samples a sample.
-    phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed. noise_variance: of a resource element, from what differs from symbol to
-    symbol. quality in [0, 1]: share of the burst's energy that is explained. The `_std` are predicted, with what phase
-    noise adds.
+    phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed. noise_variance: of a resource
+    element, from what differs from symbol to symbol. quality in [0, 1]: share of the burst's energy that is explained.
+    The `_std` are predicted, with what phase noise adds.
     """
 
     start: int
@@ -101,7 +101,7 @@ def estimate_burst(
         if number > 0:  # once the carrier is known so well that symbols are turned alike
             drift += _drift(rows, fitted, ofdm)[0]
         taps = _taps(fitted, num_taps, ofdm)
-        model = level * np.asarray(scipy.signal.oaconvolve(sent.astype(np.complex128), taps)[: len(sent)])
+        model = level * _through(sent, taps)
         tone = _leftover(centred, model, ofdm)
         cfo_hz += tone.frequency * rate_hz + _centroid(fitted, ofdm) * drift * rate_hz / ofdm.fft_len
     strength = float(np.linalg.norm(model) ** 2)
@@ -146,6 +146,11 @@ def _taps(responses: Complex, num_taps: int, ofdm: OfdmConfig) -> Complex:
     """(..., num_taps) gains of paths at delays 0 to num_taps - 1 that make responses (..., num_active). Their sum is
     the gain at the carrier."""
     return np.asarray(responses @ _tap_fit(ofdm, num_taps))
+
+
+def _through(sent: Samples, taps: Complex) -> Complex:
+    """(num_samples,) what paths at delays 0, 1, .. make of a burst."""
+    return np.asarray(scipy.signal.oaconvolve(sent.astype(np.complex128), taps)[: len(sent)])
 
 
 @lru_cache(maxsize=8)
