@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from calibration.amplifier import CompressionEstimate, estimate_compression
 from calibration.burst import BurstEstimate, estimate_burst
-from calibration.delay import remove_delay
 from calibration.frequency import remove_cfo
 from calibration.iq import FrontEndEstimate, estimate_front_ends
 from calibration.ramp import Ramp
 from calibration.search import MARGIN, Searcher
 from calibration.soundings import Soundings
 from calibration.spectrum import OccupancyEstimate, estimate_occupancy
-from calibration.waveforms import probe_symbols
+from calibration.waveforms import block_turns, probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
 from radio.interface import RadioError
@@ -74,10 +73,11 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
     searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
     lead = ofdm.prefix_len // 4
     offset_hz = float(capture.facts["offset_hz"])
+    offset = _offset_beside(capture, lead)
     for sent, start in zip(capture.sent, capture.facts["arrivals"], strict=True):
         first = max(math.floor(start) - 2 * lead - MARGIN, 0)
         window = capture.samples[first : math.ceil(start) + sent.num_samples + 4 * lead]
-        window = remove_cfo(window, -offset_hz, ofdm.sample_rate_hz)
+        window = remove_cfo(window - offset, -offset_hz, ofdm.sample_rate_hz)
         head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
         path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)
         if path is None:
@@ -97,6 +97,14 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
             lead=lead,
         )
         yield sent, replace(found, start=found.start + first, middle=found.middle + first)
+
+
+def _offset_beside(capture: Capture, lead: int) -> complex:
+    """The receiver's DC, in the silence around bursts: within them it is no other than what they carry there."""
+    quiet = np.ones(len(capture.samples), dtype=bool)
+    for sent, start in zip(capture.sent, capture.facts["arrivals"], strict=True):
+        quiet[max(math.floor(start) - lead, 0) : math.ceil(start) + sent.num_samples + 4 * lead] = False
+    return complex(capture.samples[quiet].mean(dtype=np.complex128)) if quiet.any() else 0j
 
 
 def aside_estimates(capture: Capture) -> Iterator[tuple[int, FrontEndEstimate]]:
@@ -142,12 +150,13 @@ def together_estimates(capture: Capture) -> Together:
     pilots = np.stack([sounding_amplitudes(slot.layout(ofdm), place) for place in range(len(devices))])
     gains = np.empty((num_blocks, len(devices), ofdm.num_active), dtype=np.complex128)
     phasors = np.empty((num_blocks, slot.num_symbols, len(devices)), dtype=np.complex128)
+    turned_back = block_turns(num_blocks, len(devices)).conj()
     errors, noise = np.zeros(len(devices)), 0.0
     starts = [slot.block_index(block, ofdm) - lead for block in range(num_blocks)]
     for block, start in enumerate(starts):
         samples = capture.samples[start : start + block_len] / level
         found = separate(samples, slot, ofdm)
-        gains[block] = found.gains
+        gains[block] = found.gains * turned_back[block][:, None]
         errors += found.error_variances.mean(axis=1) / num_blocks
         noise += found.noise_variance / num_blocks
         phasors[block] = _phasors(demodulate(samples, ofdm), found.gains, pilots)
@@ -173,8 +182,3 @@ def _phasors(rows: NDArray[np.complex64], gains: Complex, pilots: NDArray[np.com
     crossed = np.einsum("sik,sjk->sij", parts.conj(), parts)
     seen = np.einsum("sik,sk->si", parts.conj(), rows.astype(np.complex128))
     return np.asarray(np.linalg.solve(crossed, seen[..., None])[..., 0])
-
-
-def common_phase_rad(response: Complex, delay_samples: float, ofdm: OfdmConfig) -> float:
-    """Of a channel at its carrier, its mean delay taken away."""
-    return float(np.angle(np.sum(remove_delay(response, delay_samples, ofdm))))

@@ -51,12 +51,14 @@ class Emission:
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """backoff_db: of the payload's rms below full scale. meeting_s: within which a device is heard that was asked to
-    send. shared_clock: whether all radios run on one reference. uris: the receiver's, then the devices', if any.
-    tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain setting; a step of 0 where it is fixed."""
+    send. shared_clock: whether all radios run on one reference; shared_start: whether index 0 is one instant for all.
+    uris: the receiver's, then the devices', if any. tx_gain_step_db, lowest_tx_gain_db: of a transmitter's gain
+    setting; a step of 0 where it is fixed."""
 
     backoff_db: float
     meeting_s: float
     shared_clock: bool
+    shared_start: bool = False
     uris: tuple[str, ...] = ()
     tx_gain_step_db: float = 0.0
     lowest_tx_gain_db: float = 0.0
@@ -136,6 +138,7 @@ class Bench:
             "center_hz": self._center_hz,
             "backoff_db": self._terms.backoff_db,
             "shared_clock": self._terms.shared_clock,
+            "shared_start": self._terms.shared_start,
             "hardware": {"receiver": described[0], "devices": by_device},
         }
 
@@ -263,6 +266,7 @@ class Bench:
         exact = {
             "arrivals": arrivals,  # samples of the capture, to a fraction
             "departures": [emission.burst.start_index for emission in emissions],  # on the devices' clocks
+            "origins": [self._transmitters[emission.device].origin for emission in emissions],  # of those
         }
         return self._captured(step, base, num_samples, sent, {**(facts or {}), **exact})
 
@@ -270,14 +274,15 @@ class Bench:
         """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""
         return Emission(device, Burst(samples, self.clocks[device].departure(arrival)), label, level)
 
-    def learn(self, device: int, departure: int, late_samples: float, cfo_hz: float) -> None:
-        """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier."""
+    def learn(self, device: int, departure: int, late_samples: float, cfo_hz: float, drift: float) -> None:
+        """A device's clock is better known: a burst arrived `late_samples` after it was meant to, on a carrier, and
+        ever later by `drift` samples a sample."""
         clock = self.clocks[device]
         behind = clock.delay_samples + clock.drift * (departure - clock.reference_index)
         self.clocks[device] = Correction(
             delay_samples=behind + late_samples,
             cfo_hz=cfo_hz,
-            drift=-cfo_hz / self._center_hz,
+            drift=drift,
             reference_index=departure,
         )
 

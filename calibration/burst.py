@@ -1,19 +1,20 @@
 """A device's burst of training, alone on the air: carrier offset, delay, channel, and what no channel explains.
 
-The channel is fitted first, subcarrier by subcarrier; then the whole burst, prefixes and preamble too, is compared
-with what that channel makes of what was sent. So the carrier's offset is as good as all of the burst's energy allows,
-however many paths there are.
+The channel is fitted first, subcarrier by subcarrier, and by how much its delay grows from symbol to symbol; then the
+whole burst, prefixes and preamble too, is compared with what that channel makes of what was sent. So the carrier's
+offset is as good as all of the burst's energy allows, however many paths there are.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
 from calibration.channel import estimate_channels, tap_subspace
-from calibration.delay import estimate_mean_delay
+from calibration.delay import centred_bins, estimate_mean_delay
 from calibration.frequency import remove_cfo
 from calibration.tone import Tone, estimate_tone, tone_std
 from calibration.waveforms import probe, probe_len, probe_symbols
@@ -21,20 +22,24 @@ from radio.interface import Samples
 from radio.ofdm import OfdmConfig, demodulate
 from radio.preamble import preamble_len
 
-ITERATIONS = 3
+ITERATIONS = 4
 NUM_DRAWS = 100  # of noise, for the deviation of what is no linear function of the channel
 SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
+NEAR_CARRIER = 3  # subcarriers that tell most of the gain at the carrier
+LONGEST_MEMORY = 0.8  # correlation of the phase noise of symbols beside each other; more is seen as an offset
+TINY = 1e-300
 Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
 class BurstEstimate:
-    """start: first sample of the window, which delays count from. middle: sample at which the response's phase holds.
+    """start: first sample of the window, which delays count from. middle: sample at which response and delay hold.
 
     response: (num_active,) gains in units of the level; error_variance: of each, in a space of `rank` dimensions that
-    holds the response too. delay_samples: mean over the channel's paths. noise_variance: of a resource element, from
-    what differs from symbol to symbol. quality in [0, 1]: share of the burst's energy that is explained. The `_std` are
-    predicted.
+    holds the response too. delay_samples: mean over the channel's paths; drift: its change, samples a sample.
+    phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed. noise_variance: of a resource
+    element, from what differs from symbol to symbol. quality in [0, 1]: share of the burst's energy that is explained.
+    The `_std` are predicted, with what phase noise adds.
     """
 
     start: int
@@ -44,8 +49,13 @@ class BurstEstimate:
     rank: int
     delay_samples: float
     delay_std_samples: float
+    drift: float
+    drift_std: float
+    phase_rad: float
+    phase_std_rad: float
     cfo_hz: float
     cfo_std_hz: float
+    shape_std: float
     noise_variance: float
     quality: float
 
@@ -82,13 +92,18 @@ def estimate_burst(
         probe_symbols(num_symbols, ofdm),
         ofdm.sample_rate_hz,
     )
-    for _ in range(ITERATIONS):
+    drift = 0.0
+    for number in range(ITERATIONS):
         centred = remove_cfo(window, cfo_hz, rate_hz)
         rows = demodulate(centred[preamble_len(ofdm) :], ofdm).astype(np.complex128) * (known.conj() / level)
+        rows *= _drifted(-drift, num_symbols, ofdm)
         fitted = estimate_channels(rows.mean(axis=0)[None], ofdm, num_taps, 0).gains[0]
-        model = level * _through(sent, fitted, num_taps, ofdm)
+        if number > 0:  # once the carrier is known so well that symbols are turned alike
+            drift += _drift(rows, fitted, ofdm)[0]
+        taps = _taps(fitted, num_taps, ofdm)
+        model = level * _through(sent, taps)
         tone = _leftover(centred, model, ofdm)
-        cfo_hz += tone.frequency * rate_hz
+        cfo_hz += tone.frequency * rate_hz + _centroid(fitted, ofdm) * drift * rate_hz / ofdm.fft_len
     strength = float(np.linalg.norm(model) ** 2)
     gain_power = abs(tone.correlation / strength) ** 2 if strength > 0.0 else 0.0
     noise_variance = float(np.sum(np.abs(rows - rows.mean(axis=0)) ** 2)) / (
@@ -96,32 +111,74 @@ def estimate_burst(
     )
     rank = tap_subspace(ofdm, num_taps, 0).shape[1]
     error_variance = noise_variance / num_symbols * rank / ofdm.num_active
-    middle = preamble_len(ofdm) + num_symbols * ofdm.symbol_len / 2.0
-    cfo_std_hz = math.hypot(
-        tone_std(tone, gain_power, noise_variance * level**2) * rate_hz,
-        _wander_hz(rows, fitted, noise_variance, ofdm),
+    middle = (
+        preamble_len(ofdm) + (num_symbols * ofdm.symbol_len + ofdm.prefix_len) / 2.0
+    )  # of what was transformed
+    near = np.abs(centred_bins(ofdm)) <= NEAR_CARRIER  # where offsets and leakages of all radios spill over
+    louder = math.sqrt(
+        float(np.mean(np.abs(rows[:, near] - rows[:, near].mean(axis=0)) ** 2)) / noise_variance
     )
-    delay_std = _delay_std(fitted, error_variance, num_taps, ofdm)
+    louder *= math.sqrt(num_symbols / (num_symbols - 1))
+    wander_rad, wander_hz = _wander(rows, fitted, noise_variance, ofdm)
+    delay_std, phase_std, shape_std = _stds(fitted, error_variance, num_taps, ofdm)
+    turned = 2.0 * math.pi * (cfo_hz / rate_hz) * middle
     return BurstEstimate(
         start=first,
         middle=first + middle,
-        response=fitted * np.exp(2j * np.pi * (cfo_hz / rate_hz) * middle),
+        response=fitted * np.exp(1j * turned),
         error_variance=error_variance,
         rank=rank,
         delay_samples=float(estimate_mean_delay(fitted, ofdm)),
         delay_std_samples=delay_std,
+        drift=drift,
+        drift_std=math.sqrt(noise_variance / 2.0 / _drift(rows, fitted, ofdm)[1]),
+        phase_rad=math.remainder(float(np.angle(taps.sum())) + turned, 2.0 * math.pi),
+        phase_std_rad=math.hypot(phase_std * max(louder, 1.0), wander_rad),
         cfo_hz=cfo_hz,
-        cfo_std_hz=cfo_std_hz,
+        cfo_std_hz=math.hypot(tone_std(tone, gain_power, noise_variance * level**2) * rate_hz, wander_hz),
+        shape_std=shape_std,
         noise_variance=noise_variance,
         quality=min(gain_power * strength / energy, 1.0),
     )
 
 
-def _through(sent: Samples, response: Complex, num_taps: int, ofdm: OfdmConfig) -> Complex:
-    """(num_samples,) what a channel with this response, of taps at delays 0 to num_taps - 1, makes of a burst."""
-    turns = np.exp(-2j * np.pi * np.outer(ofdm.active_bins, np.arange(num_taps)) / ofdm.fft_len)
-    taps = np.linalg.lstsq(turns, response, rcond=SEEN)[0]
+def _taps(responses: Complex, num_taps: int, ofdm: OfdmConfig) -> Complex:
+    """(..., num_taps) gains of paths at delays 0 to num_taps - 1 that make responses (..., num_active). Their sum is
+    the gain at the carrier."""
+    return np.asarray(responses @ _tap_fit(ofdm, num_taps))
+
+
+def _through(sent: Samples, taps: Complex) -> Complex:
+    """(num_samples,) what paths at delays 0, 1, .. make of a burst."""
     return np.asarray(scipy.signal.oaconvolve(sent.astype(np.complex128), taps)[: len(sent)])
+
+
+@lru_cache(maxsize=8)
+def _tap_fit(ofdm: OfdmConfig, num_taps: int) -> Complex:
+    """(num_active, num_taps)."""
+    turns = np.exp(-2j * np.pi * np.outer(ofdm.active_bins, np.arange(num_taps)) / ofdm.fft_len)
+    return np.asarray(np.linalg.pinv(turns, rcond=SEEN).T)
+
+
+def _drifted(drift: float, num_symbols: int, ofdm: OfdmConfig) -> Complex:
+    """(num_symbols, num_active) what a delay that grows evenly, and is 0 in the middle, multiplies symbols by."""
+    late = (np.arange(num_symbols) - (num_symbols - 1) / 2.0) * ofdm.symbol_len
+    return np.asarray(np.exp(-2j * np.pi * drift * np.outer(late, centred_bins(ofdm)) / ofdm.fft_len))
+
+
+def _drift(rows: Complex, response: Complex, ofdm: OfdmConfig) -> tuple[float, float]:
+    """Samples a sample, small, by least squares whatever the phases of symbols; and the energy that tells it."""
+    late = (np.arange(len(rows)) - (len(rows) - 1) / 2.0) * ofdm.symbol_len
+    bins = centred_bins(ofdm) - _centroid(response, ofdm)
+    slope = -2j * np.pi * np.outer(late, bins) / ofdm.fft_len * response
+    energy = max(float(np.linalg.norm(slope) ** 2), TINY)
+    return float(np.vdot(slope, rows - response).real) / energy, energy
+
+
+def _centroid(response: Complex, ofdm: OfdmConfig) -> float:
+    """Mean subcarrier, by power: where a growing delay is the same as a carrier offset."""
+    powers = np.abs(response) ** 2
+    return float(powers @ centred_bins(ofdm) / max(float(powers.sum()), TINY))
 
 
 def _leftover(centred: Samples, model: Complex, ofdm: OfdmConfig) -> Tone:
@@ -136,24 +193,42 @@ def _leftover(centred: Samples, model: Complex, ofdm: OfdmConfig) -> Tone:
     )
 
 
-def _wander_hz(rows: Complex, response: Complex, noise_variance: float, ofdm: OfdmConfig) -> float:
-    """What phase noise, beyond the receiver's, adds to the deviation of a frequency: from the scatter of the symbols'
-    phases about a line, taken as independent from symbol to symbol."""
+def _wander(rows: Complex, response: Complex, noise_variance: float, ofdm: OfdmConfig) -> tuple[float, float]:
+    """What phase noise, beyond the receiver's, adds to the deviations of the middle's phase in rad and of the frequency
+    in Hz: from the scatter of the symbols' phases about a line. What is alike in neighbours is of one process with an
+    exponential memory."""
     num_symbols, energy = len(rows), float(np.linalg.norm(response) ** 2)
     phases = np.unwrap(np.angle(rows @ response.conj()))
     index = np.arange(num_symbols) - (num_symbols - 1) / 2.0
     slope = float(phases @ index / (index @ index))
-    scatter = float(np.sum((phases - phases.mean() - slope * index) ** 2)) / (num_symbols - 2)
+    left = phases - phases.mean() - slope * index
+    scatter = float(left @ left) / (num_symbols - 2)
     excess = max(scatter - noise_variance / (2.0 * energy), 0.0) if energy > 0.0 else 0.0
-    return math.sqrt(excess / float(index @ index)) * ofdm.sample_rate_hz / (2.0 * math.pi * ofdm.symbol_len)
+    if excess == 0.0:
+        return 0.0, 0.0
+    memory = min(max(float(left[1:] @ left[:-1]) / (num_symbols - 3) / excess, 0.0), LONGEST_MEMORY)
+    excess *= (1.0 + memory) / (1.0 - memory)
+    hz = math.sqrt(excess / float(index @ index)) * ofdm.sample_rate_hz / (2.0 * math.pi * ofdm.symbol_len)
+    return math.sqrt(excess / num_symbols), hz
 
 
-def _delay_std(response: Complex, error_variance: float, num_taps: int, ofdm: OfdmConfig) -> float:
-    """By drawing noise anew, where the fit's noise lies."""
+def _stds(
+    response: Complex, error_variance: float, num_taps: int, ofdm: OfdmConfig
+) -> tuple[float, float, float]:
+    """Of the delay in samples, of the carrier's phase, and of a gain once the delay is removed, by drawing noise anew,
+    where the fit's noise lies."""
     basis = tap_subspace(ofdm, num_taps, 0)
     rng = np.random.default_rng(len(response))  # the same draws for the same measurement
     draws = (rng.standard_normal((NUM_DRAWS, basis.shape[1], 2)) @ [1.0, 1j]) / math.sqrt(2.0)
     scale = math.sqrt(error_variance * ofdm.num_active / basis.shape[1])
-    delays = estimate_mean_delay(response + scale * (draws @ basis.T), ofdm)
-    turned = np.exp(2j * np.pi * (delays - float(estimate_mean_delay(response, ofdm))) / ofdm.fft_len)
-    return float(np.sqrt(np.mean(np.angle(turned) ** 2))) * ofdm.fft_len / (2.0 * math.pi)
+    around = np.concatenate([response[None], response + scale * (draws @ basis.T)])
+    delays = estimate_mean_delay(around, ofdm)
+    turned = np.exp(2j * np.pi * delays / ofdm.fft_len)
+    at_carrier = _taps(around, num_taps, ofdm).sum(axis=1)
+    delay_rad, phase_rad = (
+        float(np.sqrt(np.mean(np.angle(values[1:] * values[0].conj()) ** 2)))
+        for values in (turned, at_carrier)
+    )
+    shapes = around * np.exp(2j * np.pi * np.outer(delays, centred_bins(ofdm)) / ofdm.fft_len)
+    shape_std = math.sqrt(float(np.mean(np.abs(shapes[1:] - shapes[0]) ** 2)))
+    return delay_rad * ofdm.fft_len / (2.0 * math.pi), phase_rad, shape_std

@@ -13,7 +13,6 @@ from calibration.analysis import (
     Together,
     alone_estimates,
     aside_estimates,
-    common_phase_rad,
     ofdm_of,
     ramp_estimates,
     silence_report,
@@ -26,6 +25,7 @@ from calibration.crosstalk import CrosstalkEstimate
 from calibration.delay import remove_delay
 from calibration.iq import FrontEndEstimate
 from calibration.levels import estimate_levels
+from calibration.mixer import Mixer, remove_compression
 from calibration.motion import of_motion
 from calibration.multipath import estimate_multipath
 from calibration.oscillators import of_oscillator
@@ -47,10 +47,11 @@ from calibration.profile import (
     number,
 )
 from calibration.repeats import crosstalk, jitters
-from calibration.waveforms import PROBE_SYMBOLS
+from calibration.waveforms import PROBE_SYMBOLS, probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
-from radio.ofdm import OfdmConfig
+from radio.interface import EPOCH_LEN
+from radio.ofdm import OfdmConfig, modulate
 from radio.pilot_layout import num_channel_taps
 
 GAIN_STEP = "gain "  # what the steps of a gain setting begin with
@@ -76,8 +77,11 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if "alone" in captures:
         probes = list(alone_estimates(captures["alone"]))
         sent_of = {sent.device: sent for sent, _ in probes}
-        found = {sent.device: _of_probe(sent, burst, quiet.noise, ofdm, at_s) for sent, burst in probes}
-        _relative_delays(found, probes, ofdm, at_s)
+        delays = _delays(captures["alone"], [burst for _, burst in probes], at_s)
+        found = {
+            sent.device: _of_probe(sent, burst, quiet.noise, ofdm, at_s) | {"delay_s": delay}
+            for (sent, burst), delay in zip(probes, delays, strict=True)
+        }
         for sent, burst in probes:
             found[sent.device] |= of_oscillator(captures["alone"], sent, burst, ofdm, at_s)
             found[sent.device] |= _of_paths(burst, ofdm, at_s)
@@ -114,6 +118,7 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
             backoff_db=facts["backoff_db"],
         ),
         shared_clock=facts["shared_clock"],
+        shared_start=facts["shared_start"],
         receiver=ReceiverProfile(
             rx_gain_db=silence.config.rx_gain_db,
             noise_dbfs=_decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
@@ -175,28 +180,24 @@ def _of_probe(
     sent: SentBurst, burst: BurstEstimate, noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
 ) -> dict[str, Any]:
     power, power_std = _power(burst, ofdm)
-    count, raw_variance = ofdm.num_active, burst.error_variance * ofdm.num_active / burst.rank
     snr, relative = (
         power * sent.level**2 / noise.variance,
         math.hypot(power_std / power, noise.std / noise.variance),
     )
     shape = remove_delay(burst.response, burst.delay_samples, ofdm)
-    phase_std = math.sqrt(raw_variance / (2.0 * count * power))
-    evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(count * (PROBE_SYMBOLS - 1)))
+    evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(ofdm.num_active * (PROBE_SYMBOLS - 1)))
     return {
         "gain_db": _decibels(power, power_std, at_s, "path"),
         "snr_db": _decibels(snr, snr * relative, at_s, "path"),
         "evm_db": _decibels(
             burst.noise_variance / power, burst.noise_variance / power * evm_share, at_s, "path"
         ),
-        "phase_rad": estimate(
-            common_phase_rad(burst.response, burst.delay_samples, ofdm), phase_std, at_s, "path"
-        ),
+        "phase_rad": estimate(burst.phase_rad, burst.phase_std_rad, at_s, "path"),
         "cfo_hz": estimate(burst.cfo_hz, burst.cfo_std_hz, at_s, "clock"),
         "response": ResponseEntry(
             re=tuple(shape.real.tolist()),
             im=tuple(shape.imag.tolist()),
-            std=math.sqrt(burst.error_variance),
+            std=burst.shape_std,
             at_s=at_s,
             valid_s=VALID_S["path"],
         ),
@@ -214,12 +215,8 @@ def _of_front_ends(capture: Capture, found: dict[int, dict[str, Any]], at_s: flo
     """Every transmitter's added to `found`; the receiver's. What could not be told is left out."""
     ends = list(aside_estimates(capture))
     for device, end in ends:
-        for name, value, std in (
-            ("image", end.tx_image, end.tx_image_std),
-            ("leakage", end.leakage, end.leakage_std),
-        ):
-            if math.isfinite(std):
-                found.setdefault(device, {})[name] = number(value, math.sqrt(2.0) * std, at_s, "hardware")
+        known = found.setdefault(device, {})
+        known |= _of_mixer(end, capture, known, at_s)
     return _of_receiver([end for _, end in ends], at_s)
 
 
@@ -229,14 +226,16 @@ def _gain_spread_db(found: Mapping[int, Mapping[str, Any]]) -> float | None:
     return max(gains_db) - min(gains_db) if gains_db else None
 
 
-def _relative_delays(
-    found: dict[int, dict[str, Any]],
-    probes: list[tuple[SentBurst, BurstEstimate]],
-    ofdm: OfdmConfig,
-    at_s: float,
-) -> None:
-    """Against the earliest, as far as the meeting left them: start-up decides the rest."""
-    del found, probes, ofdm, at_s
+def _delays(capture: Capture, bursts: Sequence[BurstEstimate], at_s: float) -> list[Entry]:
+    """From an index of the transmitter to the receiver's, in the middles of probes; whole numbers apart, as indices may
+    be larger than a float tells to a fraction."""
+    facts, rate_hz = capture.facts, capture.config.sample_rate_hz
+    found = []
+    for burst, origin, departure in zip(bursts, facts["origins"], facts["departures"], strict=True):
+        apart = (capture.start_index + burst.start) % EPOCH_LEN - (origin + departure) % EPOCH_LEN
+        delay_s = (apart + burst.delay_samples) / rate_hz
+        found.append(estimate(delay_s, burst.delay_std_samples / rate_hz, at_s, "path"))
+    return found
 
 
 def _of_soundings(
@@ -305,6 +304,27 @@ def _of_amplifier(found: CompressionEstimate, at_s: float) -> dict[str, Any]:
     if found.is_rapp and found.smoothness is not None and found.smoothness_std is not None:
         values["smoothness"] = estimate(found.smoothness, found.smoothness_std, at_s, "hardware")
     return values
+
+
+def _of_mixer(
+    end: FrontEndEstimate, capture: Capture, known: Mapping[str, Any], at_s: float
+) -> dict[str, Any]:
+    """What could be told. known: of the device's amplifier, if it was seen to compress; how well it is known is in the
+    deviations."""
+    seen = Mixer(end.tx_image, end.leakage)
+    stds = [math.sqrt(2.0) * end.tx_image_std, math.sqrt(2.0) * end.leakage_std]
+    mixer = seen
+    if "saturation_db" in known and "smoothness" in known:
+        ofdm = ofdm_of(capture)
+        symbols = probe_symbols(int(capture.facts["num_symbols"]), ofdm)
+        sent = np.float32(capture.facts["level"]) * modulate(symbols, ofdm)
+        saturation, smoothness = known["saturation_db"], known["smoothness"]
+        mixer = remove_compression(seen, sent, saturation.value, smoothness.value)
+        for harder, sharper in ((saturation.std, 0.0), (0.0, smoothness.std)):
+            other = remove_compression(seen, sent, saturation.value + harder, smoothness.value + sharper)
+            stds = [math.hypot(std, abs(a - b)) for std, a, b in zip(stds, other, mixer, strict=True)]
+    named = zip(("image", "leakage"), mixer, stds, strict=True)
+    return {name: number(value, std, at_s, "hardware") for name, value, std in named if math.isfinite(std)}
 
 
 def _of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str, Any]]:

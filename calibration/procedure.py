@@ -17,7 +17,7 @@ from calibration.ramp import ramp
 from calibration.repeats import repeat, sound_apart
 from calibration.turns import alone, in_turns, numerology
 from calibration.verification import Verification
-from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, periodic_slot
+from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, block_turns, periodic_slot
 from radio.capture import Capture
 from radio.interface import FullScaleError, RadioError
 from radio.sounding import sounding_bursts
@@ -28,6 +28,7 @@ RAMP_BACK_DB = 6.0  # by which the top is lowered where the receiver saturates
 RAMP_SEED = 12
 GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
 MIN_GAIN_DB = -89.75  # of an AD936x
+CERTAIN = 5.0  # standard deviations
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
 Tell = Callable[[str], None]
 
@@ -189,10 +190,14 @@ def aside(bench: Bench, step: str, facts: Mapping[str, Any] | None = None) -> Ca
 
 
 def align(bench: Bench, capture: Capture) -> None:
-    """Learn from probes where every device's clock stands."""
+    """Learn from probes where every device's clock stands, and how fast it runs: as its carrier says, unless delays
+    tell that another crystal drives it."""
     exact = zip(capture.facts["departures"], capture.facts["arrivals"], strict=True)
     for (sent, found), (departure, arrival) in zip(alone_estimates(capture), exact, strict=True):
-        bench.learn(sent.device, departure, found.start + found.delay_samples - arrival, found.cfo_hz)
+        drift = -found.cfo_hz / capture.config.center_hz
+        if abs(found.drift - drift) > CERTAIN * found.drift_std:
+            drift = found.drift
+        bench.learn(sent.device, departure, found.start + found.delay_samples - arrival, found.cfo_hz, drift)
 
 
 def together(bench: Bench, span_s: float) -> Capture:
@@ -204,9 +209,11 @@ def together(bench: Bench, span_s: float) -> Capture:
     def make(base: int) -> Iterator[Emission]:
         slot = periodic_slot(devices, base + lead, span_s, ofdm)
         corrected = type(slot)(**{**vars(slot), "corrections": dict(bench.clocks)})
-        for device in devices:
-            for burst in sounding_bursts(corrected, device, ofdm):
-                scaled = burst._replace(samples=np.float32(bench.level) * burst.samples)
+        turns = np.float32(bench.level) * block_turns(len(slot.block_gaps), len(devices))
+        for place, device in enumerate(devices):
+            bursts = sounding_bursts(corrected, device, ofdm)  # one a block, as there is silence before each
+            for burst, turn in zip(bursts, turns[:, place], strict=True):
+                scaled = burst._replace(samples=turn * burst.samples)
                 yield Emission(device, scaled, "sounding", bench.level)
 
     facts = numerology(bench) | {

@@ -90,10 +90,12 @@ class CorrectedDevice(msgspec.Struct, frozen=True, kw_only=True):
 class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A transmitter as the receiver hears it, at its gain setting. Every entry may be missing.
 
-    gain_db: of the path, samples to samples, both in full scales. delay_s: of the channel's power-weighted mean,
-    against the mean of all devices; start-up decides the rest. image, leakage: of the transmitter. evm_db: power of all
-    in a burst that no channel explains, noise included, over the rest. step_errors_db: by gain setting. after: once
-    what was found is undone.
+    gain_db: of the path, samples to samples, both in full scales, mean power over the subcarriers. phase_rad: of the
+    gain at the carrier. delay_s: from the instant that an index of the transmitter names to the same index of the
+    receiver, mean over the paths by their power. Radios that share no start (`Profile.shared_start`) count from when
+    each was started: that is then in it, and it ends with either radio's epoch. Response, phase and delay hold in the
+    middle of the device's probe. image, leakage: of the transmitter. evm_db: power of all in a burst that no channel
+    explains, noise included, over the rest. step_errors_db: by gain setting. after: once what was found is undone.
     """
 
     device: int
@@ -171,12 +173,14 @@ class Numerology(msgspec.Struct, frozen=True, kw_only=True):
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """version: of this schema. made_at_s: seconds since 1970. shared_clock: whether the radios run on one reference.
+    shared_start: whether index 0 is one instant for all of them, so that delays are those of the paths.
     gain_spread_db, gain_spread_after_db: from the weakest device to the strongest, as found and as levelled."""
 
     version: int = VERSION
     made_at_s: float
     numerology: Numerology
     shared_clock: bool
+    shared_start: bool = False
     receiver: ReceiverProfile
     devices: tuple[DeviceProfile, ...]
     gain_spread_db: float | None = None

@@ -121,13 +121,16 @@ def _wander(moved: NDArray[np.complex128], soundings: Soundings) -> tuple[float,
     While it stays small, the turn over the span is no more than the change over long lags. A channel that became
     another turned at random, once in the time that half a turn takes.
     """
-    noise = float(np.mean(np.linalg.norm(np.diff(moved, axis=0)[_nearest(soundings)], axis=1) ** 2)) / 2.0
+    nearest = np.linalg.norm(np.diff(moved, axis=0)[_nearest(soundings)], axis=1) ** 2 / 2.0
+    noise = float(np.mean(nearest))
     energy = max(float(np.mean(np.linalg.norm(moved, axis=1) ** 2)) - noise, TINY)
-    chance = FADING_STDS * noise * np.sqrt(1.5 / (soundings.freedom * np.sum(_nearest(soundings))))
+    # What disturbs may point in one direction alone, as what is left of another device does.
+    scatter = max(noise / np.sqrt(soundings.freedom), float(np.std(nearest)))
     change = rate = 0.0
     for pairs in lag_pairs(soundings.instants_s, soundings.span_s / 1e3, soundings.span_s, MOST_PAIRS):
         apart = np.linalg.norm(moved[pairs.late] - moved[pairs.early], axis=1) ** 2 / 2.0
         change = max(float(np.mean(apart)) - noise, 0.0)
+        chance = FADING_STDS * scatter * np.sqrt(1.5 * (1.0 / len(nearest) + 1.0 / len(apart)))
         if change > chance and rate == 0.0:
             rate = np.sqrt(2.0 * change / energy) / pairs.lag_s
         if change > ANOTHER * energy:

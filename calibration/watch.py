@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibration.analysis import alone_estimates, common_phase_rad, ofdm_of, silence_report
+from calibration.analysis import alone_estimates, ofdm_of, silence_report
 from calibration.bench import Bench, NotHeard
 from calibration.procedure import listen
 from calibration.turns import alone
@@ -81,7 +81,7 @@ def _sight(capture: Capture, device: int, noise: float) -> Sight:
         snr_db=to_db(power * sent.level**2 / noise),
         gain_db=to_db(power),
         cfo_hz=burst.cfo_hz,
-        phase_rad=common_phase_rad(burst.response, burst.delay_samples, ofdm),
+        phase_rad=burst.phase_rad,
         delay_samples=burst.start + burst.delay_samples - arrival,
     )
 

@@ -12,6 +12,7 @@ from radio.sounding import SoundingSlot
 from radio.training import training_symbols
 
 PROBE = 2_000_001  # identity of the training symbols, after those of frames
+SOUNDING_TURNS = 2_000_002
 PROBE_SYMBOLS = 96
 SHORT_SYMBOLS = 12  # of a probe that only its arrival or power is asked of
 GUARD_SYMBOLS = 2  # of silence around a burst of one device
@@ -33,6 +34,15 @@ def probe_symbols(num_symbols: int, ofdm: OfdmConfig) -> NDArray[np.complex64]:
 def probe_len(num_symbols: int, ofdm: OfdmConfig) -> int:
     """Samples."""
     return preamble_len(ofdm) + num_symbols * ofdm.symbol_len
+
+
+def block_turns(num_blocks: int, num_devices: int) -> NDArray[np.complex64]:
+    """(num_blocks, num_devices) unit numbers that a device's whole block is multiplied by.
+
+    Whatever is no multiple of what a device sends (images, the other devices' remains) then differs from block to
+    block as noise does, and is not taken for a channel that changes.
+    """
+    return training_symbols(SOUNDING_TURNS, num_blocks, num_devices)
 
 
 def periodic_slot(

@@ -18,7 +18,7 @@ ROWS = {
     "snr_db": ("SNR (dB)", "Power of a resource element of the payload over the noise on it."),
     "gain_db": ("gain (dB)", "From the transmitter's samples to the receiver's, both in full scales."),
     "phase_rad": ("phase (rad)", "Of the channel at the carrier while its probe lasted."),
-    "delay_s": ("delay (s)", "Of the paths' mean, against the earliest device; start-up is in it."),
+    "delay_s": ("delay (s)", "Of the paths' mean; of radios that start by themselves, since then."),
     "cfo_hz": ("carrier offset (Hz)", "The device's carrier as received, minus the receiver's."),
     "sro_ppm": ("sample clock offset (ppm)", "From delays alone. With one crystal it agrees with the carrier's."),
     "drift_hz_per_root_s": ("frequency walk (Hz/root s)", "Random walk of the carrier's frequency."),

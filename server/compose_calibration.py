@@ -77,6 +77,7 @@ def open_calibration(experiment: Experiment, on_capture: Callable[[Capture], Non
                 backoff_db=experiment.link.backoff_db,
                 meeting_s=radio.meeting_s,
                 shared_clock=radio.reference == "shared",
+                shared_start=experiment.link.backend != "pluto" and not experiment.air.start_offset_samples,
                 uris=tuple(uris),
                 **_gain_steps(experiment),
             ),
