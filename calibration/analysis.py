@@ -25,6 +25,7 @@ from radio.preamble import device_identity, preamble_len
 from radio.sounding import SoundingSlot, separate
 from radio.zadoff_chu import sounding_amplitudes
 
+MOST_RESPONSES = 16_000  # of devices in symbols, that are held at once: 50 MB
 PRESENT_FALSE_ALARM = 1e-6  # per sample; where a burst has to be, a few hundred are looked at
 CORRECTED = " corrected"  # ends the name of a step that was done again through corrections
 Complex = NDArray[np.complex128]
@@ -173,6 +174,21 @@ def soundings_of(together: Together, ofdm: OfdmConfig) -> Soundings:
         error_variances=together.error_variances,
         ofdm=ofdm,
         num_taps=num_channel_taps(ofdm),
+    )
+
+
+def symbols_of(together: Together, ofdm: OfdmConfig) -> Soundings:
+    """The same, symbol by symbol, for what is faster than a block: of as many blocks as a memory of theirs allows."""
+    num_blocks, num_symbols, num_devices = together.phasors.shape
+    stride = math.ceil(num_blocks * num_symbols * num_devices / MOST_RESPONSES)
+    phasors, gains = together.phasors[::stride], together.gains[::stride]
+    symbol_s = ofdm.symbol_len / ofdm.sample_rate_hz
+    within_s = (np.arange(num_symbols) - (num_symbols - 1) / 2.0) * symbol_s
+    return Soundings(
+        gains=(phasors[..., None] * gains[:, None]).reshape(-1, num_devices, ofdm.num_active),
+        instants_s=(together.instants_s[::stride, None] + within_s).ravel(),
+        error_variances=np.full(num_devices, together.noise_variance),
+        ofdm=ofdm,
     )
 
 

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from calibration.analysis import ofdm_of, ramp_estimates, soundings_of, together_estimates
+from calibration.analysis import ofdm_of, ramp_estimates, soundings_of, symbols_of, together_estimates
 from calibration.clock import estimate_clock
-from calibration.figure_style import add_legend, new_figure, style, tidy
+from calibration.figure_style import add_legend, make_logarithmic, new_figure, style, tidy
 from calibration.shown import Shown, label_of
 from calibration.soundings import remove_drift
 from calibration.structure import estimate_structure
 from radio.capture import Capture
+
+ENOUGH = 5.0  # degrees of freedom, below which an interval is a guess
+LEAST_DEG = 1e-3
 
 
 def moving_figures(captures: Mapping[str, Capture]) -> Iterator[Shown]:
@@ -26,7 +29,8 @@ def _structure(capture: Capture) -> Shown:
     soundings = soundings_of(together, ofdm)
     undone = [together.corrections[device] for device in together.devices]
     clock = estimate_clock(soundings, capture.config.center_hz, undone)
-    found = estimate_structure(remove_drift(soundings, clock.residual_cfo_hz, clock.delay_rate))
+    symbols = remove_drift(symbols_of(together, ofdm), clock.residual_cfo_hz, clock.delay_rate)
+    found = estimate_structure(symbols)
     figure = new_figure()
     axes = figure.add_subplot()
     lags_ms = 1e3 * found.lags_s
@@ -36,17 +40,18 @@ def _structure(capture: Capture) -> Shown:
         shown = degrees > 0.0
         colour = style(index).colour
         axes.loglog(lags_ms[shown], degrees[shown], color=colour, linewidth=1.3, label=label_of(device))
-        axes.fill_between(
-            lags_ms, np.maximum(low, 1e-3), np.maximum(high, 1e-3), color=colour, alpha=0.12, linewidth=0
-        )
+        sure = found.quality[index] >= ENOUGH
+        low, high = np.maximum(low[sure], LEAST_DEG), np.maximum(high[sure], LEAST_DEG)
+        axes.fill_between(lags_ms[sure], low, high, color=colour, alpha=0.12, linewidth=0)
     axes.set_ylim(bottom=max(1e-2, axes.get_ylim()[0]))
+    make_logarithmic(axes)
     axes.set_xlabel("lag (ms)")
     axes.set_ylabel("phase turned by (degrees rms)")
     tidy(axes)
     add_legend(figure, axes)
     caption = (
         "How far a phase wanders within a lag: the root of its structure function, measurement noise removed, with "
-        "95 % intervals. Read it at the gap between sounding and payload."
+        "95 % intervals where enough was seen. Read it at the gap between sounding and payload."
     )
     return Shown("structure", "Structure function of the phase", caption, figure)
 
