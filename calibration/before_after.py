@@ -29,7 +29,7 @@ def before_after_section(profile: Profile) -> tuple[Html, ...]:
         if each.after is not None:
             cells = [_pair(name, getattr(each, name), getattr(each.after, name)) for name in HEADINGS]
             rows.append(
-                row(f"{each.device}  {each.uri or each.serial}", [f"{-each.after.level_db:.2f}", *cells])
+                row(f"{each.device}  {each.uri or each.serial}", [f"{abs(each.after.level_db):.2f}", *cells])
             )
     if (after := profile.receiver.after) is not None:
         image = _pair("image", profile.receiver.image, after.image)
