@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from calibration.corrections import SIGNIFICANT
 from calibration.page import Html, element, row, table
 from calibration.profile import ComplexEntry, Entry, Profile
 from calibration.words import shown
@@ -13,8 +14,9 @@ LEAD = (
     "What was found is undone in the samples that are sent and received, and measured again: strong devices are turned "
     "down to a common level, and what a mixer adds and an amplifier takes is sent in advance the other way round. A "
     "run does the same where radio.profile names this profile's file. EVM is all in a burst that no channel explains, "
-    "noise included, over the rest."
+    "noise included, over the rest. Each number before and after."
 )
+ARROW = " \N{RIGHTWARDS ARROW} "
 LINE = {"image": "image", "leakage": "leakage", "evm_db": "EVM"}
 
 
@@ -27,18 +29,18 @@ def before_after_section(profile: Profile) -> tuple[Html, ...]:
         if each.after is not None:
             cells = [_pair(name, getattr(each, name), getattr(each.after, name)) for name in HEADINGS]
             rows.append(
-                row(f"{each.device}  {each.uri or each.serial}", [f"{each.after.level_db:.2f}", *cells])
+                row(f"{each.device}  {each.uri or each.serial}", [f"{abs(each.after.level_db):.2f}", *cells])
             )
     if (after := profile.receiver.after) is not None:
         image = _pair("image", profile.receiver.image, after.image)
         offset = _pair("dc", profile.receiver.dc, after.dc)
         rows.append(row("receiver", ["", image, f"{offset} (DC)" if offset else "", "", ""]))
-    head = ("", "turned down by (dB)", *(f"{heading}: before, after" for heading in HEADINGS.values()))
+    head = ("", "down by (dB)", *HEADINGS.values())
     return (
         element("h2", "Corrections"),
         element("p", LEAD, class_="faint"),
         table(head, rows),
-        element("p", f"{summary(profile)}."),
+        element("p", f"C{summary(profile)[1:]}."),
     )
 
 
@@ -52,6 +54,8 @@ def summary(profile: Profile) -> str:
         parts.append(f"gain spread {spreads[0]:.1f} to {spreads[1]:.1f} dB")
     verified = [each for each in profile.devices if each.after is not None]
     for name, word in LINE.items():
+        if not any(_is_there(getattr(each, name)) for each in verified):
+            continue
         before = _worst_db(getattr(each, name) for each in verified)
         after = _worst_db(getattr(each.after, name) for each in verified)
         if math.isfinite(before) and math.isfinite(after):
@@ -61,6 +65,10 @@ def summary(profile: Profile) -> str:
 
 def _is_verified(profile: Profile) -> bool:
     return any(each.after is not None for each in profile.devices)
+
+
+def _is_there(entry: Entry | ComplexEntry | None) -> bool:
+    return isinstance(entry, Entry) or (entry is not None and abs(entry.value) > SIGNIFICANT * entry.std)
 
 
 def _worst_db(entries: Iterable[Entry | ComplexEntry | None]) -> float:
@@ -73,4 +81,4 @@ def _worst_db(entries: Iterable[Entry | ComplexEntry | None]) -> float:
 
 
 def _pair(name: str, before: Entry | ComplexEntry | None, after: Entry | ComplexEntry | None) -> str:
-    return ", ".join(shown(name, each).split(" (")[0] for each in (before, after) if each is not None)
+    return ARROW.join(shown(name, each).split(" (")[0] for each in (before, after) if each is not None)

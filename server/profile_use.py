@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from calibration.corrections import corrections_of, in_use
 from calibration.profile import DeviceProfile, Profile, expired, read_profile
 from radio.hardware_correction import DeviceCorrection, TransmitCorrection, share_with_attenuator
@@ -28,7 +30,8 @@ def with_profile(experiment: Experiment, now_s: float | None = None) -> Experime
     except ValueError as error:
         raise ConfigError(f"radio.profile: {error}") from error
     source = f'radio.profile = "{path}"'
-    used = replace_devices(profile, _fleet_of(experiment, profile, source))
+    fleet = _fleet_of(experiment, profile, source)
+    used = msgspec.structs.replace(profile, devices=fleet)  # which is levelled for itself
     _check_settings(experiment, used, source)
     _check_age(experiment, used, source, now_s)
     receive, transmit = corrections_of(used)
@@ -41,12 +44,6 @@ def with_profile(experiment: Experiment, now_s: float | None = None) -> Experime
         devices={each.device: _device(experiment, each, transmit[each.device]) for each in used.devices},
     )
     return replace(experiment, applied=applied)
-
-
-def replace_devices(profile: Profile, devices: tuple[DeviceProfile, ...]) -> Profile:
-    """A profile of some of its devices: they are levelled among themselves."""
-    fields = {name: getattr(profile, name) for name in profile.__struct_fields__}
-    return Profile(**fields | {"devices": devices})
 
 
 def _fleet_of(experiment: Experiment, profile: Profile, source: str) -> tuple[DeviceProfile, ...]:
