@@ -118,13 +118,6 @@ def judge(device: DeviceProfile, shared_clock: bool, missing: str) -> list[tuple
             faults.append(
                 (f"{what} {level_db:.0f} dB", "name this profile in radio.profile, which undoes it")
             )
-    if device.clock_disagreement_std is not None and abs(device.clock_disagreement_std) > 4.0:
-        faults.append(
-            (
-                "carrier and sample clock disagree",
-                "see that both hang on one reference, and that its PLL has locked",
-            )
-        )
     time_s = device.coherence_time_s
     if time_s is not None and not time_s.bound and time_s.value < SHORT_COHERENCE_S:
         faults.append(
