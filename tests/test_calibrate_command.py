@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import sigmf
 
-from tests.test_cli import airmeta
+from tests.test_cli import ROOT, airmeta
 
 RADIOS = """
 [run]
@@ -127,3 +129,12 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     assert refused.returncode == 2
     assert "is taken; give another folder" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["radios.toml"]
+
+
+def test_the_room_can_be_called_by_itself(tmp_path):
+    refused = subprocess.run(
+        [sys.executable, "-m", "calibration", str(tmp_path / "missing.toml")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "missing.toml" in refused.stderr
