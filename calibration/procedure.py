@@ -125,6 +125,11 @@ def listen(bench: Bench, ignore_busy: bool = False) -> Capture:
     """The band before anything is sent. Raises BandBusy, with the level seen."""
     facts = numerology(bench) | bench.description()
     capture = bench.listen("silence", round(SILENCE_S * bench.ofdm.sample_rate_hz), facts)
+    if not np.any(capture.samples):
+        raise RadioError(
+            f"all {len(capture.samples)} samples of the receiver are zero, not even its noise is seen; raise "
+            f"radio.rx_gain_db from {capture.config.rx_gain_db:g}"
+        )
     reason = refusal(silence_report(capture), bench.config().center_hz)
     if reason and not ignore_busy:
         raise BandBusy(reason)
