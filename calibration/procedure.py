@@ -62,7 +62,8 @@ def calibrate(
     captures["silence"] = listen(bench, extent.ignore_busy)
     missing = meet(bench, bench.devices, tell)
     if not bench.clocks:
-        raise NotHeard("; ".join(missing.values()) or "there is no device to be measured")
+        first = next(iter(missing.values()), "there is none to be measured")
+        raise NotHeard(f"none of {len(missing)} devices was heard: {first}")
     heard = tuple(sorted(bench.clocks))
     tell("each device alone")
     captures["alone"] = alone(bench, "alone")
