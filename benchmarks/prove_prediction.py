@@ -25,7 +25,7 @@ from radio.seeds import stream
 from server.compose_calibration import open_calibration
 from server.compose_trial import run_trial, with_scheme
 from server.compose_verdict import DIMENSION, SHARE, gap_of, on_remade_air
-from server.config import Experiment
+from server.config import ConfigError, Experiment
 from server.config_file import build
 
 CLOSE_DB, WANTED_SHARE = 1.5, 0.9
@@ -89,7 +89,10 @@ def compare(seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE_NAME
         write_profile(path, find_out(captures))
-        remade = on_remade_air(experiment, path, gap_of(experiment))
+        try:
+            remade = on_remade_air(experiment, path, gap_of(experiment))
+        except ConfigError as error:
+            return found | {"refused": str(error)}
         others = replace(remade, run=replace(remade.run, seed=2 * FIRST_SEED + seed))
         for scheme in SCHEMES:
             errors = [
@@ -142,12 +145,11 @@ def main() -> None:
         numbers = range(arguments.first, arguments.first + arguments.airs)
         for done, each in enumerate(pool.map(compare, numbers), start=1):
             found.append(each)
+            print(each, flush=True)
             report_progress("airs", done, arguments.airs)
     rated = [
         each for each in found if all((each.get(s) or {}).get("predicted_db") is not None for s in SCHEMES)
     ]
-    for each in found:
-        print(each)
     close = {}
     for scheme in SCHEMES:
         apart = [each[scheme]["measured_db"] - each[scheme]["predicted_db"] for each in rated]
