@@ -219,10 +219,10 @@ def test_a_sample_that_was_changed_before_it_was_sealed_changes_the_numbers(copi
 
 def test_a_kind_that_nobody_here_can_evaluate_is_named(copied):
     recording = read_recording(copied)
-    write_recording(copied, replace(recording.about, kind="calibration"), recording.captures)
+    write_recording(copied, replace(recording.about, kind="sunspots"), recording.captures)
     result = airmeta_replay(copied)
     assert result.exit_code == 2
-    assert "records a calibration, which this version cannot replay; known: round" in " ".join(
+    assert "records a sunspots, which this version cannot replay; known: round, calibration" in " ".join(
         result.output.split()
     )
 
