@@ -154,6 +154,9 @@ def truths(
         gains = path.response(at_s, freqs_hz)[0] * hardware(sender, heard_by, freqs_hz)
         gains *= _linear_part(level * probe(device, int(alone.facts["num_symbols"]), ofdm), transmitter, ofdm)
         gains *= np.exp(1j * _turned(sender, heard_by, at_s)[0])
+        if law.devices[device].clock_offset_ppm == 0.0:  # the image of the image comes to lie upon the signal
+            mirrored = np.append(gains[:-1][::-1], gains[-1]).conj()
+            gains = gains + law.rx_image * transmitter.image.conjugate() * mirrored
         response, carrier = gains[:-1], gains[-1]
         delay = float(estimate_mean_delay(response, ofdm))
         left = middle - delay  # when what arrives in the middle has left

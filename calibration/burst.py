@@ -25,7 +25,6 @@ from radio.preamble import preamble_len
 ITERATIONS = 4
 NUM_DRAWS = 100  # of noise, for the deviation of what is no linear function of the channel
 SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
-NEAR_CARRIER = 3  # subcarriers that tell most of the gain at the carrier
 LONGEST_MEMORY = 0.8  # correlation of the phase noise of symbols beside each other; more is seen as an offset
 TINY = 1e-300
 Complex = NDArray[np.complex128]
@@ -36,16 +35,17 @@ class BurstEstimate:
     """start: first sample of the window, which delays count from. middle: sample at which response and delay hold.
 
     response: (num_active,) gains in units of the level; error_variance: of each, in a space of `rank` dimensions that
-    holds the response too. delay_samples: mean over the channel's paths; drift: its change, samples a sample.
-    phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed. noise_variance: of a resource
-    element, from what differs from symbol to symbol. quality in [0, 1]: share of the burst's energy that is explained.
-    The `_std` are predicted, with what phase noise adds.
+    holds the response too; magnitude_std: of all of it, relative. delay_samples: mean over the channel's paths; drift:
+    its change, samples a sample. phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed.
+    noise_variance: of a resource element, from what differs from symbol to symbol. quality in [0, 1]: share of the
+    burst's energy that is explained. The `_std` are predicted, with what phase noise adds.
     """
 
     start: int
     middle: float
     response: Complex
     error_variance: float
+    magnitude_std: float
     rank: int
     delay_samples: float
     delay_std_samples: float
@@ -114,26 +114,23 @@ def estimate_burst(
     middle = (
         preamble_len(ofdm) + (num_symbols * ofdm.symbol_len + ofdm.prefix_len) / 2.0
     )  # of what was transformed
-    near = np.abs(centred_bins(ofdm)) <= NEAR_CARRIER  # where offsets and leakages of all radios spill over
-    louder = math.sqrt(
-        float(np.mean(np.abs(rows[:, near] - rows[:, near].mean(axis=0)) ** 2)) / noise_variance
-    )
-    louder *= math.sqrt(num_symbols / (num_symbols - 1))
     wander_rad, wander_hz = _wander(rows, fitted, noise_variance, ofdm)
-    delay_std, phase_std, shape_std = _stds(fitted, error_variance, num_taps, ofdm)
+    delay_std, shape_std = _stds(fitted, error_variance, num_taps, ofdm)
+    magnitude_std, phase_std = _scatter(rows, fitted, num_taps, ofdm)
     turned = 2.0 * math.pi * (cfo_hz / rate_hz) * middle
     return BurstEstimate(
         start=first,
         middle=first + middle,
         response=fitted * np.exp(1j * turned),
         error_variance=error_variance,
+        magnitude_std=magnitude_std,
         rank=rank,
         delay_samples=float(estimate_mean_delay(fitted, ofdm)),
         delay_std_samples=delay_std,
         drift=drift,
         drift_std=math.sqrt(noise_variance / 2.0 / _drift(rows, fitted, ofdm)[1]),
         phase_rad=math.remainder(float(np.angle(taps.sum())) + turned, 2.0 * math.pi),
-        phase_std_rad=math.hypot(phase_std * max(louder, 1.0), wander_rad),
+        phase_std_rad=math.hypot(phase_std, wander_rad),
         cfo_hz=cfo_hz,
         cfo_std_hz=math.hypot(tone_std(tone, gain_power, noise_variance * level**2) * rate_hz, wander_hz),
         shape_std=shape_std,
@@ -194,9 +191,9 @@ def _leftover(centred: Samples, model: Complex, ofdm: OfdmConfig) -> Tone:
 
 
 def _wander(rows: Complex, response: Complex, noise_variance: float, ofdm: OfdmConfig) -> tuple[float, float]:
-    """What phase noise, beyond the receiver's, adds to the deviations of the middle's phase in rad and of the frequency
-    in Hz: from the scatter of the symbols' phases about a line. What is alike in neighbours is of one process with an
-    exponential memory."""
+    """What phase noise, beyond the receiver's, adds to the deviations of the middle's phase in rad, apart from the
+    symbols' scatter, and of the frequency in Hz: from the scatter of the symbols' phases about a line. What is alike in
+    neighbours is of one process with an exponential memory."""
     num_symbols, energy = len(rows), float(np.linalg.norm(response) ** 2)
     phases = np.unwrap(np.angle(rows @ response.conj()))
     index = np.arange(num_symbols) - (num_symbols - 1) / 2.0
@@ -207,16 +204,34 @@ def _wander(rows: Complex, response: Complex, noise_variance: float, ofdm: OfdmC
     if excess == 0.0:
         return 0.0, 0.0
     memory = min(max(float(left[1:] @ left[:-1]) / (num_symbols - 3) / excess, 0.0), LONGEST_MEMORY)
-    excess *= (1.0 + memory) / (1.0 - memory)
-    hz = math.sqrt(excess / float(index @ index)) * ofdm.sample_rate_hz / (2.0 * math.pi * ofdm.symbol_len)
-    return math.sqrt(excess / num_symbols), hz
+    longer = (1.0 + memory) / (1.0 - memory)
+    hz = (
+        math.sqrt(longer * excess / float(index @ index))
+        * ofdm.sample_rate_hz
+        / (2.0 * math.pi * ofdm.symbol_len)
+    )
+    return math.sqrt((longer - 1.0) * excess / num_symbols), hz
 
 
-def _stds(
-    response: Complex, error_variance: float, num_taps: int, ofdm: OfdmConfig
-) -> tuple[float, float, float]:
-    """Of the delay in samples, of the carrier's phase, and of a gain once the delay is removed, by drawing noise anew,
-    where the fit's noise lies."""
+def _scatter(rows: Complex, response: Complex, num_taps: int, ofdm: OfdmConfig) -> tuple[float, float]:
+    """Deviations of the response's magnitude as a whole, relative, and of the carrier's phase, from what symbols tell
+    one by one: an image is alike on mirrored subcarriers, and offsets of all radios spill over near the carrier, so
+    that errors are no white noise within a symbol."""
+    energy = max(float(np.linalg.norm(response) ** 2), TINY)
+    magnitudes = (rows @ response.conj()).real / energy
+    carrier = complex(_taps(response, num_taps, ofdm).sum())
+    basis = tap_subspace(ofdm, num_taps, 0)
+    weights = basis.conj() @ (basis.T @ _tap_fit(ofdm, num_taps).sum(axis=1))
+    turns = (rows @ weights * np.conj(carrier)).imag / max(abs(carrier) ** 2, TINY)
+    magnitude_std, phase_std = (
+        float(values.std(ddof=1)) / math.sqrt(len(rows)) for values in (magnitudes, turns)
+    )
+    return magnitude_std, phase_std
+
+
+def _stds(response: Complex, error_variance: float, num_taps: int, ofdm: OfdmConfig) -> tuple[float, float]:
+    """Of the delay in samples, and of a gain once the delay is removed, by drawing noise anew, where the fit's noise
+    lies."""
     basis = tap_subspace(ofdm, num_taps, 0)
     rng = np.random.default_rng(len(response))  # the same draws for the same measurement
     draws = (rng.standard_normal((NUM_DRAWS, basis.shape[1], 2)) @ [1.0, 1j]) / math.sqrt(2.0)
@@ -224,11 +239,7 @@ def _stds(
     around = np.concatenate([response[None], response + scale * (draws @ basis.T)])
     delays = estimate_mean_delay(around, ofdm)
     turned = np.exp(2j * np.pi * delays / ofdm.fft_len)
-    at_carrier = _taps(around, num_taps, ofdm).sum(axis=1)
-    delay_rad, phase_rad = (
-        float(np.sqrt(np.mean(np.angle(values[1:] * values[0].conj()) ** 2)))
-        for values in (turned, at_carrier)
-    )
+    delay_rad = float(np.sqrt(np.mean(np.angle(turned[1:] * turned[0].conj()) ** 2)))
     shapes = around * np.exp(2j * np.pi * np.outer(delays, centred_bins(ofdm)) / ofdm.fft_len)
     shape_std = math.sqrt(float(np.mean(np.abs(shapes[1:] - shapes[0]) ** 2)))
-    return delay_rad * ofdm.fft_len / (2.0 * math.pi), phase_rad, shape_std
+    return delay_rad * ofdm.fft_len / (2.0 * math.pi), shape_std

@@ -205,10 +205,10 @@ def _of_probe(
 
 
 def _power(burst: BurstEstimate, ofdm: OfdmConfig) -> tuple[float, float]:
-    """Mean of |h|^2 over subcarriers, and its deviation: an error counts along the channel's own direction."""
+    """Mean of |h|^2 over subcarriers, and its deviation."""
     power = float(np.mean(np.abs(burst.response) ** 2)) - burst.error_variance
     power = max(power, burst.error_variance)
-    return power, math.sqrt(2.0 * power * burst.error_variance / burst.rank)
+    return power, 2.0 * power * burst.magnitude_std
 
 
 def _of_front_ends(capture: Capture, found: dict[int, dict[str, Any]], at_s: float) -> dict[str, Any]:
