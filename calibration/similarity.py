@@ -131,18 +131,26 @@ def _reach(lower: Entry, upper: Entry) -> float:
 
 def _score(quantity: str, pairs: Sequence[Pair], freedom: int) -> Score | None:
     """None where there is nothing to be told."""
-    first, second = zip(*pairs, strict=True)
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
     if isinstance(first[0], ResponseEntry):
-        return _mean([_of_vectors(_gains(a), _gains(b), _response_reach(a, b)) for a, b in pairs])
+        responses = [
+            (a, b) for a, b in pairs if isinstance(a, ResponseEntry) and isinstance(b, ResponseEntry)
+        ]
+        return _mean([_of_vectors(_gains(a), _gains(b), _response_reach(a, b)) for a, b in responses])
     if isinstance(first[0], ComplexEntry):
-        return _of_signed(first, second, COMPLEX_95)
+        return _of_signed(_known(first), _known(second), COMPLEX_95)
     if quantity in SIGNED:
-        return _of_signed(first, second, Z95)
+        return _of_signed(_known(first), _known(second), Z95)
+    plain = [(a, b) for a, b in pairs if isinstance(a, Entry) and isinstance(b, Entry)]
     if quantity in PHASES:
-        vectors = [np.exp(1j * np.array([each.value for each in entries])) for entries in (first, second)]
-        stds = [np.array([each.std for each in entries]) for entries in (first, second)]
-        return _of_vectors(*vectors, Z95 * float(np.linalg.norm(np.hypot(*stds))))
-    return _mean([_of_positive(quantity, a, b) for a, b in pairs])
+        ours, theirs = (np.exp(1j * np.array([pair[side].value for pair in plain])) for side in (0, 1))
+        stds = [np.array([pair[side].std for pair in plain]) for side in (0, 1)]
+        return _of_vectors(ours, theirs, Z95 * float(np.linalg.norm(np.hypot(*stds))))
+    return _mean([_of_positive(quantity, a, b) for a, b in plain])
+
+
+def _known(held: Sequence[Entry | ComplexEntry | ResponseEntry]) -> list[Entry | ComplexEntry]:
+    return [each for each in held if isinstance(each, Entry | ComplexEntry)]
 
 
 def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
@@ -161,11 +169,11 @@ def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
 def _of_signed(
     first: Sequence[Entry | ComplexEntry], second: Sequence[Entry | ComplexEntry], sigmas: float
 ) -> Score | None:
-    values = [np.array([each.value for each in entries], dtype=np.complex128) for entries in (first, second)]
-    stds = [np.array([each.std for each in entries]) for entries in (first, second)]
-    if not any(np.any(np.abs(value) > sigmas * std) for value, std in zip(values, stds, strict=True)):
+    ours, theirs = (np.array([each.value for each in held], dtype=np.complex128) for held in (first, second))
+    our_stds, their_stds = (np.array([each.std for each in held]) for held in (first, second))
+    if not (np.any(np.abs(ours) > sigmas * our_stds) or np.any(np.abs(theirs) > sigmas * their_stds)):
         return None
-    return _of_vectors(*values, sigmas * float(np.linalg.norm(np.hypot(*stds))))
+    return _of_vectors(ours, theirs, sigmas * float(np.linalg.norm(np.hypot(our_stds, their_stds))))
 
 
 def _of_vectors(first: Complex, second: Complex, reach: float) -> Score:
