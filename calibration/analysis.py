@@ -70,6 +70,24 @@ def refusal(seen: OccupancyEstimate, center_hz: float) -> str:
 
 def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate]]:
     """Of every probe in a capture. Raises RadioError for one that is not there."""
+    for sent, _, burst in _probes(capture):
+        if burst is None:
+            raise RadioError(
+                f"device {sent.device} was heard when it was met and not when it sent its probe; "
+                "its clock has slipped, or its transmitter has stopped"
+            )
+        yield sent, burst
+
+
+def heard_estimates(capture: Capture) -> Iterator[tuple[SentBurst, float, BurstEstimate]]:
+    """(what was sent, sample at which it was meant to arrive, what was found) of the probes that are there: a channel
+    that fades may hide one now and then."""
+    for sent, arrival, burst in _probes(capture):
+        if burst is not None:
+            yield sent, arrival, burst
+
+
+def _probes(capture: Capture) -> Iterator[tuple[SentBurst, float, BurstEstimate | None]]:
     ofdm = ofdm_of(capture)
     searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
     lead = ofdm.prefix_len // 4
@@ -82,10 +100,8 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
         head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
         path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)
         if path is None:
-            raise RadioError(
-                f"device {sent.device} was heard when it was met and not when it sent its probe; "
-                "its clock has slipped, or its transmitter has stopped"
-            )
+            yield sent, float(start), None
+            continue
         found = estimate_burst(
             window,
             sent.device,
@@ -97,7 +113,7 @@ def alone_estimates(capture: Capture) -> Iterator[tuple[SentBurst, BurstEstimate
             num_taps=num_channel_taps(ofdm),
             lead=lead,
         )
-        yield sent, replace(found, start=found.start + first, middle=found.middle + first)
+        yield sent, float(start), replace(found, start=found.start + first, middle=found.middle + first)
 
 
 def _offset_beside(capture: Capture, lead: int) -> complex:
@@ -109,11 +125,11 @@ def _offset_beside(capture: Capture, lead: int) -> complex:
 
 
 def aside_estimates(capture: Capture) -> Iterator[tuple[int, FrontEndEstimate]]:
-    """(device, both front ends) of every probe in a capture for which the receiver was tuned aside."""
+    """(device, both front ends) of every probe that is heard in a capture for which the receiver was tuned aside."""
     ofdm, offset_hz = ofdm_of(capture), float(capture.facts["offset_hz"])
     num_symbols = int(capture.facts["num_symbols"])
     symbols = probe_symbols(num_symbols, ofdm)
-    for sent, burst in alone_estimates(capture):
+    for sent, _, burst in heard_estimates(capture):
         first = burst.start + preamble_len(ofdm)
         received = capture.samples[first : first + num_symbols * ofdm.symbol_len]
         yield (

@@ -13,6 +13,7 @@ from calibration.analysis import (
     Together,
     alone_estimates,
     aside_estimates,
+    heard_estimates,
     ofdm_of,
     ramp_estimates,
     silence_report,
@@ -157,7 +158,7 @@ def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile
     silence, at_s = captures["silence"], profile.made_at_s
     noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
     found: dict[int, dict[str, Any]] = {}
-    for sent, burst in alone_estimates(capture):
+    for sent, _, burst in heard_estimates(capture):
         measured = _of_probe(sent, burst, noise, ofdm, at_s)
         undone = capture.facts["undone"][str(sent.device)]
         found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
@@ -167,7 +168,7 @@ def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile
         receiver = msgspec.structs.replace(receiver, after=CorrectedReceiver(**ends))
     devices = tuple(
         msgspec.structs.replace(each, after=CorrectedDevice(**found[each.device]))
-        if each.device in found
+        if "gain_db" in found.get(each.device, {})
         else each
         for each in profile.devices
     )
@@ -331,7 +332,7 @@ def _of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str,
     """From short probes at several settings."""
     seen: dict[int, list[tuple[float, float, float]]] = {}
     for capture in steps:
-        for sent, burst in alone_estimates(capture):
+        for sent, _, burst in heard_estimates(capture):
             power, std = _power(burst, ofdm_of(capture))
             seen.setdefault(sent.device, []).append((sent.tx_gain_db, power, std))
     found: dict[int, dict[str, Any]] = {}
@@ -339,7 +340,10 @@ def _of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str,
         settings_db, powers, stds = map(np.array, zip(*dict.fromkeys(points), strict=True))
         if len(set(settings_db.tolist())) < LEAST_SETTINGS:
             continue
-        levels = estimate_levels(powers, stds, settings_db)
+        try:
+            levels = estimate_levels(powers, stds, settings_db)
+        except ValueError:  # too few settings at which it is neither noise nor saturated
+            continue
         errors = zip(levels.settings_db[1:].tolist(), levels.step_errors_db.tolist(), strict=True)
         found[device] = {
             "gain_slope": estimate(levels.slope, levels.slope_std, at_s, "hardware"),

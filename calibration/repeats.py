@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.analysis import alone_estimates, ofdm_of
+from calibration.analysis import heard_estimates, ofdm_of
 from calibration.bench import Bench, Emission
 from calibration.crosstalk import CrosstalkEstimate, estimate_crosstalk
 from calibration.jitter import JitterEstimate, estimate_jitter
@@ -40,16 +40,15 @@ def jitters(captures: Mapping[str, Capture]) -> dict[int, JitterEstimate]:
     seen: dict[int, list[tuple[float, float, float]]] = {}
     for step in (step for step in captures if step.startswith(AGAIN)):
         capture = captures[step]
-        arrivals = capture.facts["arrivals"]
-        for (sent, burst), arrival in zip(alone_estimates(capture), arrivals, strict=True):
+        for sent, arrival, burst in heard_estimates(capture):
             late = burst.start + burst.delay_samples - arrival
             at_s = (capture.start_index + arrival) / capture.config.sample_rate_hz
             seen.setdefault(sent.device, []).append((late, burst.delay_std_samples, at_s))
     found = {}
     for device, points in seen.items():
-        late, stds, times_s = (np.array(column) for column in zip(*points, strict=True))
+        lates, stds, times_s = (np.array(column) for column in zip(*points, strict=True))
         if len(points) == NUM_REPEATS:
-            found[device] = estimate_jitter(late, stds, times_s)
+            found[device] = estimate_jitter(lates, stds, times_s)
     return found
 
 
@@ -62,9 +61,11 @@ def crosstalk(captures: Mapping[str, Capture]) -> tuple[tuple[int, ...], Crossta
     rows = [_gains(captures[f"{ONLY}{device}"], ofdm) for device in devices]
     alone_gains = np.stack([gains for gains, _ in rows])
     variances = np.stack([variance for _, variance in rows])
-    return devices, estimate_crosstalk(
-        alone_gains, together, variances, together_variance, num_channel_taps(ofdm)
-    )
+    try:
+        seen = estimate_crosstalk(alone_gains, together, variances, together_variance, num_channel_taps(ofdm))
+    except ValueError:  # one of them was in a fade, and there is nothing to compare with
+        return None
+    return devices, seen
 
 
 def _sound(bench: Bench, devices: tuple[int, ...], senders: tuple[int, ...], step: str) -> Capture:

@@ -213,3 +213,21 @@ def test_a_good_device_has_nothing_to_be_mended():
     strong = [each for each in profile.devices if each.snr_db.value > 16.0]
     assert strong
     assert all(judge(each, profile.shared_clock, "") == [] for each in strong)
+
+
+def test_a_device_that_a_fade_hides_for_a_moment_costs_only_what_was_asked_then(on_free_clocks):
+    """Its burst is cut out of one of the repetitions."""
+    _, captures, profile = on_free_clocks
+    hurt = dict(captures)
+    for step in ("again 3", "only 1"):
+        hidden = captures[step]
+        (gone,) = [sent for sent in hidden.sent if sent.device == 1][:1]
+        samples = hidden.samples.copy()
+        first = gone.start_index - hidden.start_index
+        samples[max(first - 100, 0) : first + gone.num_samples + 100] = 1e-6
+        hurt[step] = dataclasses.replace(hidden, samples=samples)
+    again = find_out(hurt)
+    assert again.devices[1].jitter_s is None
+    assert again.devices[1].crosstalk_db is None
+    assert again.devices[0].jitter_s == profile.devices[0].jitter_s
+    assert again.devices[1].gain_db == profile.devices[1].gain_db
