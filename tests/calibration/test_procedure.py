@@ -229,5 +229,5 @@ def test_a_device_that_a_fade_hides_for_a_moment_costs_only_what_was_asked_then(
     again = find_out(hurt)
     assert again.devices[1].jitter_s is None
     assert again.devices[1].crosstalk_db is None
-    assert again.devices[0].jitter_s == profile.devices[0].jitter_s
+    assert again.devices[0].jitter_s.value == pytest.approx(profile.devices[0].jitter_s.value, rel=0.05)
     assert again.devices[1].gain_db == profile.devices[1].gain_db
