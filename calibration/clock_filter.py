@@ -19,6 +19,7 @@ FREQUENCY_WALKS = np.concatenate([[0.0], np.geomspace(1e-4, 1e3, 15)])  # cycles
 PHASE_WALKS = np.concatenate([[0.0], np.geomspace(1e-6, 1e2, 9)])  # cycles^2 / s
 STEADY_PRIORS = 0.9, 0.5  # probability that there is no such walk at all: of phase, of frequency
 PRIOR_FREEDOM = 4.0  # values that the predicted noise variance is worth as an observation of its scale
+HALVINGS = 40
 COUNTABLE_CYCLES = 0.125  # deviation of a prediction above which turns are not counted but started anew
 FloatArray = NDArray[np.float64]
 
@@ -124,8 +125,21 @@ def _weigh(squares: FloatArray, logs: FloatArray, counted: FloatArray) -> tuple[
 
 
 def _mix(values: FloatArray, variances: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean of a mixture of Gaussians, and its standard deviation as a central 95 % interval has it.
+
+    Improbable large walks would rule the second moment, and hardly move the interval.
+    """
     mean = np.sum(weights * values, axis=0)
-    return mean, np.sqrt(np.sum(weights * (variances + (values - mean) ** 2), axis=0))
+    stds = np.sqrt(np.maximum(variances, 1e-300))
+    widest = np.sqrt(np.sum(weights * (variances + (values - mean) ** 2), axis=0))
+    low, high = np.zeros(len(mean)), 10.0 * widest
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        held = np.sum(
+            weights * (ndtr((mean + middle - values) / stds) - ndtr((mean - middle - values) / stds)), axis=0
+        )
+        low, high = np.where(held < 0.95, middle, low), np.where(held < 0.95, high, middle)
+    return mean, high / 1.96
 
 
 def _walk(marginal: FloatArray) -> tuple[FloatArray, FloatArray]:

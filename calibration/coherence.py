@@ -122,10 +122,9 @@ def _cells(soundings: Soundings, device: int, pairs: LagPairs) -> NDArray[np.com
     error = float(soundings.error_variances[device])
     early, late = soundings.gains[pairs.early, device], soundings.gains[pairs.late, device]
     product = late * early.conj()
-    late_power = np.abs(late) ** 2 - error
-    power = (np.abs(early) ** 2 - error + late_power) / 2.0
-    # An error of variance e adds e to |late|^2, and takes e / 2 off through the phases that it turns at both ends.
-    aligned = np.abs(late) * product.real / np.maximum(np.abs(early), TINY) - error / 2.0
+    late_power = np.abs(late) ** 2
+    power = (np.abs(early) ** 2 + late_power) / 2.0 - error
+    aligned = np.abs(late) * product.real / np.maximum(np.abs(early), TINY)
     cells = _places(soundings, pairs)
     count = np.maximum(np.bincount(cells, minlength=CELLS), 1)
     means = [values.mean(axis=1) for values in (product, power, aligned, late_power)]
@@ -173,9 +172,16 @@ def _estimate(
 
 
 def _ratios(sums: NDArray[np.complex128]) -> tuple[NDArray[np.complex128], FloatArray]:
-    """(num_lags,) correlation, and weighed mean cosine of the turn, from sums (num_lags, 4)."""
+    """(num_lags,) correlation, and weighed mean cosine of the turn, from sums (num_lags, 4).
+
+    Noise turns gains too, those of deep fades altogether, but as much at every lag: so cosines are relative to that of
+    the shortest lag, for which the magnitude of the correlation stands, which noise does not lower. Fades that deepen
+    between make it cost a little more at longer lags: at 12 dB a gain bursts come out 6 % too short.
+    """
     product, power, aligned, late_power = sums.T
-    return product / np.maximum(power.real, TINY), aligned.real / np.maximum(late_power.real, TINY)
+    correlation = product / np.maximum(power.real, TINY)
+    cosine = aligned.real / np.maximum(late_power.real, TINY)
+    return correlation, cosine / max(float(cosine[0]), TINY) * float(np.abs(correlation[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ So they are what the band shows: paths closer than a sample's width interfere th
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -23,6 +24,8 @@ COHERENT = 0.5  # correlation that defines the coherence bandwidth
 WIDEST_SHARE = 0.5  # of the band: over wider steps too few subcarriers are left to compare
 FALSE_ALARM = 1e-3  # probability that noise alone is counted as a path
 MOST_PATHS = 16
+FIT_STEPS = 4
+MOST_STEP = 0.5  # samples by which a delay moves at once
 RANK_TOLERANCE = 1e-3  # of the strongest direction: what taps reach less is noise
 ROUNDING = 1e-10  # share of the energy that is not looked into without noise
 TINY = 1e-300
@@ -115,10 +118,15 @@ def _error_basis(
 def _taps(
     h: ComplexArray, errors: ComplexArray, ofdm: OfdmConfig, lead_samples: int
 ) -> tuple[ComplexArray, FloatArray]:
-    delays = np.arange(ofdm.prefix_len) - lead_samples
-    responses = np.exp(-2j * np.pi * np.outer(centred_bins(ofdm), delays) / ofdm.fft_len)
-    inverse = np.linalg.pinv(responses, rcond=RANK_TOLERANCE)
+    inverse = _tap_inverse(ofdm, lead_samples)
     return inverse @ h, np.linalg.norm(inverse @ errors, axis=1)
+
+
+@lru_cache(maxsize=4)
+def _tap_inverse(ofdm: OfdmConfig, lead_samples: int) -> ComplexArray:
+    """(prefix_len, num_active) from a response to the taps of least energy."""
+    responses = _responses(np.arange(ofdm.prefix_len) - float(lead_samples), ofdm)
+    return np.linalg.pinv(responses, rcond=RANK_TOLERANCE)
 
 
 def _taken_off(h: ComplexArray, errors: ComplexArray, ofdm: OfdmConfig) -> ComplexArray:
@@ -224,15 +232,33 @@ def _paths(h: ComplexArray, errors: ComplexArray, ofdm: OfdmConfig) -> tuple[Flo
     tones = np.exp(-2j * np.pi * np.outer(np.arange(span) / span, bins)) / np.sqrt(len(bins))
     along = float(np.max(np.linalg.norm(tones.conj() @ errors, axis=1) ** 2))
     threshold = along * -np.log(-np.expm1(np.log1p(-FALSE_ALARM) / span))
-    delays: list[float] = []
-    gains, left = np.empty(0, dtype=np.complex128), h
+    delays, gains, left = np.empty(0), np.empty(0, dtype=np.complex128), h
     while len(delays) < MOST_PATHS:
         tone = estimate_tone(left, np.ones(len(bins)), bins, -0.5, 0.5)
         if abs(tone.correlation) ** 2 / len(bins) <= max(threshold, ROUNDING * float(np.linalg.norm(h) ** 2)):
             break
-        delays.append(-tone.frequency * ofdm.fft_len)
-        responses = np.exp(-2j * np.pi * np.outer(bins, delays) / ofdm.fft_len)
-        gains = np.linalg.lstsq(responses, h, rcond=None)[0]
-        left = h - responses @ gains
+        delays = np.append(delays, -tone.frequency * ofdm.fft_len)
+        delays, gains = _fit_paths(h, delays, ofdm)
+        left = h - _responses(delays, ofdm) @ gains
     order = np.argsort(-np.abs(gains))
-    return np.array(delays)[order], gains[order]
+    return delays[order], gains[order]
+
+
+def _fit_paths(h: ComplexArray, delays: FloatArray, ofdm: OfdmConfig) -> tuple[FloatArray, ComplexArray]:
+    """Delays and gains of all paths together, from delays nearby: Gauss and Newton."""
+    slope = -2j * np.pi * centred_bins(ofdm)[:, None] / ofdm.fft_len
+    for _ in range(FIT_STEPS):
+        responses = _responses(delays, ofdm)
+        gains = np.linalg.lstsq(responses, h, rcond=RANK_TOLERANCE)[0]
+        moving = slope * responses * gains
+        # Real and imaginary parts apart: a delay's step is real.
+        columns = np.concatenate([responses, 1j * responses, moving], axis=1)
+        parts = np.concatenate([columns.real, columns.imag]), np.concatenate([h.real, h.imag])
+        step = np.linalg.lstsq(*parts, rcond=RANK_TOLERANCE**2)[0][-len(delays) :]
+        delays = delays + np.clip(step, -MOST_STEP, MOST_STEP)
+    return delays, np.linalg.lstsq(_responses(delays, ofdm), h, rcond=RANK_TOLERANCE)[0]
+
+
+def _responses(delays: FloatArray, ofdm: OfdmConfig) -> ComplexArray:
+    """(num_active, num_delays) of unit paths."""
+    return np.asarray(np.exp(-2j * np.pi * np.outer(centred_bins(ofdm), delays) / ofdm.fft_len))

@@ -4,6 +4,7 @@ S(f) = c / (1 + (f / corner)^2), through sinc^2(f window), folded by the samplin
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.optimize
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 REACH = 20.0  # corners at which the noise ends
 LOWEST_BIN = 3  # of a block's spectrum: below, the line that is taken out and the taper leave nothing
 HANN_WIDTH = 1.5  # bins of a Hann taper's noise bandwidth: neighbours are no more independent than that
+BANDS_PER_DECADE = 24
 NUM_CORNERS = 72
 MOST_CORNER = 4.0  # of the corners searched, over the rate of the phases
 STARTS = 0.03, 0.2, 0.8  # shares of the power that may be phase noise, for a search to begin with
@@ -40,8 +42,10 @@ class OnePoleFit:
 
 @dataclass(frozen=True, eq=False)
 class OnePoleModel:
-    """shapes: (num_corners, num_bands) what is expected of the bands of a spectrum for noise of unit variance."""
+    """bands: (num_bins,) number of the band of each bin of a spectrum, from LOWEST_BIN on. shapes: (num_corners,
+    num_bands) what is expected of the bands of a spectrum for noise of unit variance."""
 
+    bands: NDArray[np.intp]
     corners_hz: FloatArray
     shapes: FloatArray
 
@@ -111,13 +115,12 @@ class OnePoleModel:
         return power, corner, freedom
 
 
-def one_pole_model(
-    bands: NDArray[np.intp], block_len: int, interval_s: float, window_s: float
-) -> OnePoleModel:
-    """Of block_len phases `interval_s` apart, averaged over `window_s`, Hann taper.
-
-    bands: (num_bins,) number of the band of each bin of the spectrum from LOWEST_BIN on.
-    """
+@lru_cache(maxsize=8)
+def one_pole_model(block_len: int, interval_s: float, window_s: float) -> OnePoleModel:
+    """Of block_len phases `interval_s` apart, averaged over `window_s`, Hann taper; bands are logarithmic."""
+    num_bins = (block_len + 1) // 2 - LOWEST_BIN
+    ranks = np.floor(np.log10(np.arange(num_bins) + LOWEST_BIN) * BANDS_PER_DECADE)
+    bands = np.unique(ranks, return_inverse=True)[1]
     freqs_hz = np.arange(block_len // 2 + 2) / (block_len * interval_s)
     corners_hz = np.geomspace(0.3 / (block_len * interval_s), MOST_CORNER / interval_s, NUM_CORNERS)
     counts = np.bincount(bands)
@@ -131,4 +134,4 @@ def one_pole_model(
         tapered = (folded[:-2] + 4.0 * folded[1:-1] + folded[2:]) / 6.0  # a Hann taper's main lobe
         used = tapered[LOWEST_BIN - 1 : LOWEST_BIN - 1 + len(bands)]
         shapes.append(np.maximum(np.bincount(bands, used) / counts, TINY))
-    return OnePoleModel(corners_hz, np.array(shapes))
+    return OnePoleModel(bands, corners_hz, np.array(shapes))

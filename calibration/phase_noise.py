@@ -26,7 +26,6 @@ from radio.interface import Samples
 
 NUM_BLOCKS = 4
 MIN_BLOCK_LEN = 48
-BINS_PER_DECADE = 24
 REFITS = 3
 FEWEST = 10  # bands that are fitted at least
 CERTAIN = 9.2  # twice the logarithm of a likelihood ratio that noise alone exceeds in 1 % (chi-square, 2)
@@ -111,11 +110,10 @@ def estimate_phase_noise(
         raise ValueError(f"window_s must be in [0, {interval_s:g}] (interval_s), got {window_s:g}")
     straight = scipy.signal.detrend(phases_rad[: NUM_BLOCKS * block_len])
     freqs_hz, spectra = _spectra(straight.reshape(NUM_BLOCKS, block_len), interval_s)
-    bands = _bands(len(freqs_hz))
-    counts = np.bincount(bands)
-    spectrum = np.bincount(bands, spectra.mean(axis=0)) / counts
-    centres_hz = np.bincount(bands, freqs_hz) / counts
-    model = one_pole_model(bands, block_len, interval_s, window_s)
+    model = one_pole_model(block_len, interval_s, window_s)
+    counts = np.bincount(model.bands)
+    spectrum = np.bincount(model.bands, spectra.mean(axis=0)) / counts
+    centres_hz = np.bincount(model.bands, freqs_hz) / counts
     floor = noise_variance * interval_s
     looks = counts * (NUM_BLOCKS / HANN_WIDTH)
     fit = model.fit(spectrum, looks, floor)
@@ -174,26 +172,20 @@ def _spectra(blocks: FloatArray, interval_s: float) -> tuple[FloatArray, FloatAr
     return freqs_hz[used], spectra[:, used]
 
 
-def _bands(num_freqs: int) -> NDArray[np.intp]:
-    """(num_freqs,) number of the logarithmic band of each bin; no band is empty."""
-    ranks = np.log10(np.arange(num_freqs) + LOWEST_BIN) * BINS_PER_DECADE
-    return np.unique(np.floor(ranks), return_inverse=True)[1]
-
-
 def _common(straight: FloatArray, noise_variance: float, noise_std: float) -> "_Summary":
     """Root mean square, deviation and 95 % interval in degrees: chi-square, its freedom from the spectrum."""
     lines = np.abs(scipy.fft.rfft(straight)[1:]) ** 2
     total = float(np.sum(straight**2)) / (len(straight) - 2)
     freedom = max(
         float(4.0 * np.sum(lines) ** 2 / np.sum(lines**2)), 1.0
-    )  # of exponential lines, mean squares twice
-    ends = total * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
-    apart = np.hypot(ends - total, 1.96 * noise_std) * [-1.0, 1.0]
+    )  # squares of exponentials are double
+    ends = freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom) - 1.0
+    # A variance below that of the noise is luck: it does not bound the rest any lower.
+    apart = np.hypot(ends * [total, max(total, noise_variance)], 1.96 * noise_std) * [-1.0, 1.0]
     excess = total - noise_variance
     std = float(np.hypot(total * np.sqrt(2.0 / freedom), noise_std))
-    low, middle, high = np.rad2deg(
-        np.sqrt(np.maximum([excess + apart[0], excess, excess + apart[1]], 0.0))
-    ).tolist()
+    parts = excess + apart[0], excess, max(excess, 0.0) + apart[1]
+    low, middle, high = np.rad2deg(np.sqrt(np.maximum(parts, 0.0))).tolist()
     return _Summary(middle, float(np.rad2deg(std / (2.0 * np.sqrt(max(excess, std, TINY))))), (low, high))
 
 

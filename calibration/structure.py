@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 import scipy.optimize
-import scipy.stats
+import scipy.special
 from numpy.typing import NDArray
 
 from calibration.lag_pairs import LagPairs, lag_pairs
@@ -21,7 +21,7 @@ LONGEST_SHARE = (
     0.25  # of the capture: over longer lags the mean frequency that was removed takes too much with it
 )
 MIN_PAIRS = 2
-NUM_COMPARED = 4000  # couples of pairs between which correlations are evaluated
+NUM_COMPARED = 1500  # couples of pairs between which correlations are evaluated
 COUPLES = (
     0.7548776662466927,
     0.5698402909980532,
@@ -29,6 +29,10 @@ COUPLES = (
 MIN_TRIPLES = 30  # from which noise is measured in place
 PER_DECADE = 2  # time constants of the process that is fitted for the correlation between pairs
 MIN_INSTANTS = 4
+FITTED_FREEDOM = 5.0  # of few degrees of freedom, what the fitted process costs
+NOISE_KNOWN_TO = (
+    0.04  # share: fits that weigh directions by their power move magnitudes a little more than phases
+)
 FloatArray = NDArray[np.float64]
 
 
@@ -132,21 +136,22 @@ def _noise(soundings: Soundings) -> tuple[FloatArray, float]:
     how the magnitudes of three neighbours in time differ from a line, over which no channel fades. With few such
     triples it is as predicted.
     """
-    lengths = np.linalg.norm(soundings.gains, axis=2)
-    energies = np.maximum(soundings.powers * soundings.ofdm.num_active, 1e-300)
-    relative = soundings.noise_variances / energies
-    predicted = relative / 2.0 + soundings.freedom * relative**2 / 4.0
+    gains = soundings.gains
+    lengths = np.linalg.norm(gains, axis=2)
     gaps = np.diff(soundings.instants_s)
+    nearest = np.flatnonzero(gaps < 1.01 * gaps.min())
+    # What neighbours agree in: free of noise, and as long as responses were made, if they were shortened in a fit.
+    agreed = np.abs(np.einsum("tdk,tdk->td", gains[nearest + 1], gains[nearest].conj()))
+    energies = np.maximum(agreed.mean(axis=0), 1e-300)
     near = np.maximum(gaps[:-1], gaps[1:]) < 2.0 * gaps.min()
     if np.sum(near) < MIN_TRIPLES:
-        return predicted, np.inf
+        relative = soundings.noise_variances / energies
+        return relative / 2.0 + soundings.freedom * relative**2 / 4.0, np.inf
     share = (gaps[:-1] / (gaps[:-1] + gaps[1:]))[:, None]
     bent = lengths[1:-1] - (1.0 - share) * lengths[:-2] - share * lengths[2:]
     squares = (bent**2 / (1.0 + share**2 + (1.0 - share) ** 2))[near]
-    received = np.mean(
-        lengths**2, axis=0
-    )  # more than the energy: noise lengthens responses in all directions
-    return squares.mean(axis=0) * received / energies**2, float(np.sum(near)) / 2.0
+    longer = np.mean(lengths**2, axis=0) / energies  # than what is agreed: noise lengthens in all directions
+    return squares.mean(axis=0) * longer / energies, float(np.sum(near)) / 2.0
 
 
 def _covariances(
@@ -208,24 +213,23 @@ def _intervals(
     noises: variances that are in the totals and are removed.
     """
     noise = float(noises.sum())
-    noise_std = float(np.sqrt(np.sum(noises**2) * 2.0 / noise_freedom))
-    rows = []
-    for total, (expected, covariance), pairs in zip(totals, fitted, bins, strict=True):
-        count = len(pairs.early)
-        own, shared = max(expected**2, 1e-300), float(np.mean(covariance**2))
-        freedom = max(own / (own / count + (1.0 - 1.0 / count) * shared), 1.0)
-        low, high = total * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
-        apart = 1.96 * noise_std
-        rows.append(
-            (
-                total - noise,
-                np.hypot(total * np.sqrt(2.0 / freedom), noise_std),
-                max(total - noise - np.hypot(total - low, apart), 0.0),
-                max(total - noise + np.hypot(high - total, apart), 0.0),
-                freedom,
-            )
-        )
-    return np.array(rows)
+    noise_std = float(np.sqrt(np.sum(noises**2) * (2.0 / noise_freedom + NOISE_KNOWN_TO**2)))
+    counts = np.array([len(pairs.early) for pairs in bins])
+    own = np.array([max(expected**2, 1e-300) for expected, _ in fitted])
+    shared = np.array([np.mean(covariance**2) for _, covariance in fitted])
+    freedom = np.maximum(own / (own / counts + (1.0 - 1.0 / counts) * shared), 1.0)
+    freedom = np.maximum(freedom**2 / (freedom + FITTED_FREEDOM), 1.0)
+    low, high = (totals * freedom / scipy.special.chdtri(freedom, level) for level in (0.025, 0.975))
+    apart = 1.96 * noise_std
+    return np.column_stack(
+        [
+            totals - noise,
+            np.hypot(totals * np.sqrt(2.0 / freedom), noise_std),
+            np.maximum(totals - noise - np.hypot(totals - low, apart), 0.0),
+            np.maximum(totals - noise + np.hypot(high - totals, apart), 0.0),
+            freedom,
+        ]
+    )
 
 
 def _columns(parts: list[FloatArray], num_lags: int) -> FloatArray:
