@@ -330,7 +330,11 @@ def test_another_terminal_sees_a_run_its_devices_and_which_of_them_was_lost(tmp_
     log = read_log(tmp_path / "out" / "logs" / "server.log")
     told = [line["event"] for line in log if line["event"] in ("lost", "waiting", "arrival", "repeat")]
     # one under way is begun again, one that begins meanwhile waits; it may come back before either
-    assert [event for event in told[3:] if event not in ("repeat", "waiting")] == ["lost", "arrival"]
+    presence = [event for event in told[3:] if event not in ("repeat", "waiting")]
+    assert presence[:2] == ["lost", "arrival"]
+    assert presence == ["lost", "arrival"] * (
+        len(presence) // 2
+    )  # again and again on a host that has no time for it
 
 
 def test_a_process_that_cannot_do_its_work_ends_the_run_with_its_words(tmp_path):
