@@ -34,7 +34,8 @@ class ClockEstimate:
     delay_rate: its change, samples a second, from the first instant to the last.
     residual_cfo_hz: cfo_hz as received. walk_hz_per_root_s: random walk of the frequency, with its 95 % interval
     (num_devices, 2). agreement: sample-rate offset that the carrier implies, less the measured one, in standard
-    deviations. quality: probability that all turns of the phase were counted right; 0 of a device not heard.
+    deviations. quality: probability that all turns of the phase were counted right; 0 of a device not heard, or whose
+    channel fades between soundings.
     """
 
     cfo_hz: FloatArray
@@ -114,7 +115,7 @@ def estimate_clock(
         walk_hz_per_root_s=carrier.walk,
         walk_interval_hz_per_root_s=carrier.walk_interval,
         agreement=np.where(heard, difference / np.hypot(1e6 * cfo_std / center_hz, sro_std), 0.0),
-        quality=np.where(heard, carrier.quality, 0.0),
+        quality=np.where(heard & _is_followed(soundings, steps), carrier.quality, 0.0),
     )
 
 
@@ -177,7 +178,13 @@ def _fading(soundings: Soundings, steps: Steps) -> tuple[FloatArray, FloatArray]
     rad_per_sample = 2.0 * np.pi * np.std(centred_bins(soundings.ofdm)) / soundings.ofdm.fft_len
     per_s = steps.wander_rad / soundings.span_s
     at_most = np.minimum(steps.wander_rad, MOST_WANDER_RAD) / soundings.span_s
-    return per_s / (2.0 * np.pi), at_most / rad_per_sample / soundings.ofdm.sample_rate_hz
+    lost = np.where(_is_followed(soundings, steps), per_s, np.maximum(per_s, steps.wander_rate))
+    return lost / (2.0 * np.pi), at_most / rad_per_sample / soundings.ofdm.sample_rate_hz
+
+
+def _is_followed(soundings: Soundings, steps: Steps) -> NDArray[np.bool_]:
+    """(num_devices,) whether fading turns channels by less than half a turn between soundings: else turns are lost."""
+    return np.asarray(steps.wander_rate * np.max(np.diff(soundings.instants_s)) < np.pi)
 
 
 def _delays(

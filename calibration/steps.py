@@ -17,7 +17,7 @@ HELD_SHARE = (
     0.3  # of a response's energy along the mean one: with less, nearly always, the channel has become another
 )
 RARELY = 0.05
-FADING_STDS = 4.0  # beyond which a change is not chance
+FADING_STDS = 5.0  # beyond which a change is not chance
 ANOTHER = 0.2  # change over the energy of a response that has become another
 MOST_PAIRS = 100
 TINY = 1e-300
@@ -126,14 +126,15 @@ def _wander(moved: NDArray[np.complex128], soundings: Soundings) -> tuple[float,
     energy = max(float(np.mean(np.linalg.norm(moved, axis=1) ** 2)) - noise, TINY)
     # What disturbs may point in one direction alone, as what is left of another device does.
     scatter = max(noise / np.sqrt(soundings.freedom), float(np.std(nearest)))
-    change = rate = 0.0
+    change = chance = rate = 0.0
     for pairs in lag_pairs(soundings.instants_s, soundings.span_s / 1e3, soundings.span_s, MOST_PAIRS):
         apart = np.linalg.norm(moved[pairs.late] - moved[pairs.early], axis=1) ** 2 / 2.0
         change = max(float(np.mean(apart)) - noise, 0.0)
-        chance = FADING_STDS * scatter * np.sqrt(1.5 * (1.0 / len(nearest) + 1.0 / len(apart)))
+        looks = min(len(np.unique(pairs.early)), len(np.unique(pairs.late)))  # pairs share instants
+        chance = FADING_STDS * scatter * np.sqrt(1.5 * (1.0 / len(nearest) + 1.0 / looks))
         if change > chance and rate == 0.0:
             rate = np.sqrt(2.0 * change / energy) / pairs.lag_s
-        if change > ANOTHER * energy:
+        if change > max(ANOTHER * energy, chance):
             turned = np.sqrt(4.0 * change / energy) * soundings.span_s / pairs.lag_s
             return float(turned / np.sqrt(1.0 + turned / np.pi)), float(rate)
     return float(np.sqrt(3.0 * change / energy)) if change > chance else 0.0, float(rate)

@@ -8,6 +8,7 @@ from drawn_soundings import (
     RATE_HZ,
     assert_covered,
     assert_unbiased,
+    bursts,
     crystal,
     noisy,
     plus_minus,
@@ -17,6 +18,7 @@ from drawn_soundings import (
 
 from calibration.clock import estimate_clock
 from radio.correction import Correction
+from sim_backend.tones import scattering
 
 DEVICES, CALLS = 8, 25
 
@@ -117,6 +119,35 @@ def test_what_devices_undid_is_added(rng):
     assert estimate.cfo_hz[0] == pytest.approx(9_150.0, abs=4 * estimate.cfo_std_hz[0])
     assert estimate.cfo_std_hz[0] < 0.01  # on a clock that keeps time it would be 0.09 Hz less
     assert estimate.sro_ppm[0] == pytest.approx(10.0, abs=1e-3)
+
+
+def test_fading_is_not_taken_for_knowledge(rng):
+    """Paths that fade turn a channel as an offset does: by hertz, where noise leaves a thousandth of one."""
+    misses = []
+    for _ in range(4):
+        clocks = [crystal(rng) for _ in range(DEVICES)]
+        soundings = sounded(rng, clocks, np.ones((DEVICES, OFDM.num_active)), EVEN, 300.0)
+        gains = np.empty_like(soundings.gains)
+        for device in range(DEVICES):
+            paths = [scattering(5.0, rng).at(EVEN) for _ in range(3)]
+            gains[:, device] = responses(np.array([2.0, 2.6, 4.1]), np.stack(paths, axis=1) / np.sqrt(3))
+        estimate = estimate_clock(noisy(rng, soundings.gains * gains, EVEN, 20.0), CENTER_HZ)
+        misses.extend((estimate.cfo_hz - [clock.cfo_hz for clock in clocks]) / estimate.cfo_std_hz)
+        assert np.median(estimate.cfo_std_hz) > 0.5
+    assert np.mean(np.abs(misses) < 1.96) > 0.8  # fading is not Gaussian: short of 95 %, and far from nothing
+
+
+def test_over_long_gaps_turns_are_not_invented(rng):
+    """Bursts 3 s apart: a walk of 1 Hz per root second loses count, and the deviations say so."""
+    instants = bursts(np.concatenate([np.geomspace(1e-3, 1.0, 15), np.arange(2.0, 18.0, 3.0)]), 12)
+    ends, misses = instants[[0, -1]], []
+    for _ in range(5):
+        clocks = [crystal(rng, 1.0, ppm=0.02) for _ in range(DEVICES)]
+        soundings = sounded(rng, clocks, single_paths(rng, rng.uniform(2, 12, DEVICES)), instants, 20.0)
+        estimate = estimate_clock(soundings, CENTER_HZ)
+        turned = np.array([np.diff(clock.phase(ends))[0] for clock in clocks]) / (2 * np.pi)
+        misses.extend((estimate.cfo_hz - turned / soundings.span_s) / estimate.cfo_std_hz)
+    assert_covered(plus_minus(np.array(misses), np.ones(len(misses))), 0.0)
 
 
 def test_a_silent_device_is_not_known(rng):
