@@ -35,10 +35,23 @@ def remove_compression(seen: Mixer, sent: Samples, saturation_db: float, smoothn
 
 def apply_compression(mixer: Mixer, sent: Samples, saturation_db: float, smoothness: float) -> Mixer:
     """What is seen of a mixer behind an amplifier: inverse of `remove_compression`."""
+    gain, image, offset = _seen_of(mixer, sent, saturation_db, smoothness)
+    return Mixer(image / gain, offset / gain)
+
+
+def compressed_gain(sent: Samples, saturation_db: float, smoothness: float) -> complex:
+    """Of an amplifier, for the part of what leaves it that is like what was sent; 1 without compression."""
+    return _seen_of(Mixer(0j, 0j), sent, saturation_db, smoothness)[0]
+
+
+def _seen_of(
+    mixer: Mixer, sent: Samples, saturation_db: float, smoothness: float
+) -> tuple[complex, complex, complex]:
+    """Of the signal, of the mirrored one, and the offset, behind the amplifier."""
     signal = sent.astype(np.complex128)
     parts = np.stack([signal, signal.conj(), np.ones(len(signal))], axis=1)
     mixed = signal + mixer.image * signal.conj() + mixer.leakage
     level = np.abs(mixed) / math.sqrt(from_db(saturation_db))
     amplified = mixed * (1.0 + level ** (2.0 * smoothness)) ** (-0.5 / smoothness)
     gain, image, offset = np.linalg.solve(parts.conj().T @ parts, parts.conj().T @ amplified)
-    return Mixer(complex(image / gain), complex(offset / gain))
+    return complex(gain), complex(image), complex(offset)
