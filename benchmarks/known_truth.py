@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import j0
 
+from calibration.analysis import together_estimates
 from calibration.delay import estimate_mean_delay, remove_delay
 from calibration.waveforms import probe
 from radio.capture import Capture
-from radio.decibel import to_db
+from radio.decibel import from_db, to_db
 from radio.interface import EPOCH_LEN
-from radio.measured_air import MeasuredAir
+from radio.measured_air import MeasuredAir, MeasuredDevice
 from radio.ofdm import OfdmConfig
 from radio.pluto_link import RX_FULL_SCALE, TX_FULL_SCALE
 from radio.preamble import device_identity, preamble, preamble_len
@@ -32,16 +34,19 @@ from sim_backend.stream_state import Piece
 from sim_backend.transmitter import Transmitter, draw_transmitter
 from sim_backend.virtual_bench import VirtualBench
 
-PERIOD = 25  # samples of a tone
-SMALL_DB, BEYOND_DB = -50.0, 12.0
+COHERENT = 0.9  # correlation at the lag that is called the coherence time
+FIRST_MINIMUM = 3.8317  # of J_0
 PATTERN_LEN = 24  # samples of noise that are found again in a capture
 Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """Of a device: units and instants as in `calibration.profile.DeviceProfile`; cfo_hz, sro_ppm: means over the
-    soundings. response: (num_active,) with the phase and delay of the probe's middle."""
+    """Of a device: units and instants as in `calibration.profile.DeviceProfile`.
+
+    cfo_hz, sro_ppm: means over the soundings; cfo_bounds_hz: of the offset, in all that was in the soundings' way, and
+    in the receiver's noise alone. compression_db: of the amplifier alone. rate_hz: of the samples.
+    """
 
     gain_db: float
     snr_db: float
@@ -52,7 +57,11 @@ class Truth:
     image: complex
     leakage: complex
     compression_db: float
+    phase_noise_deg: float
+    coherence_time_s: float
     response: Complex
+    cfo_bounds_hz: tuple[float, float]
+    rate_hz: float
 
 
 class Witness:
@@ -113,17 +122,21 @@ class Witness:
 
 
 def sounded(capture: Capture, ofdm: OfdmConfig) -> tuple[float, float]:
-    """Middles of the first and the last sounding, samples of the air's clock but for where the capture begins."""
+    """Middles of the first and the last sounding, samples of the receiver's clock."""
+    slot = _slot(capture)
+    half = slot.block_len(ofdm) / 2.0 + capture.start_index
+    return slot.block_index(0, ofdm) + half, slot.block_index(len(slot.block_gaps) - 1, ofdm) + half
+
+
+def _slot(capture: Capture) -> SoundingSlot:
     facts = capture.facts
-    slot = SoundingSlot(
+    return SoundingSlot(
         round=0,
         devices=tuple(facts["devices"]),
         start_index=facts["slot_start"],
         num_symbols=facts["num_symbols"],
         block_gaps=tuple(facts["block_gaps"]),
     )
-    half = slot.block_len(ofdm) / 2.0 + capture.start_index
-    return slot.block_index(0, ofdm) + half, slot.block_index(len(slot.block_gaps) - 1, ofdm) + half
 
 
 def truths(
@@ -138,6 +151,7 @@ def truths(
     ofdm = OfdmConfig(**alone.facts["ofdm"])
     ahead = witness.received_from(captures["silence"]) - captures["silence"].start_index
     first, last = (instant + ahead for instant in sounded(captures["together"], ofdm))
+    heard = together_estimates(captures["together"])
     found = {}
     for place, sent in enumerate(alone.sent):
         device, middle = sent.device, middles[sent.device] + alone.start_index + ahead
@@ -163,18 +177,25 @@ def truths(
         lead = float((sender.clock.lead_s(np.array([left / rate_hz])) * rate_hz)[0])
         lateness = (middle - ahead) % EPOCH_LEN - (left + lead - sent_from + origin) % EPOCH_LEN
         span_s = np.array([first, last]) / rate_hz
-        power = float(np.mean(np.abs(response) ** 2))
+        power, noise = float(np.mean(np.abs(response) ** 2)), noise_variance(law, heard_by)
         found[device] = Truth(
             gain_db=to_db(power),
-            snr_db=to_db(power * sent.level**2 / noise_variance(law, heard_by)),
+            snr_db=to_db(power * sent.level**2 / noise),
             phase_rad=float(np.angle(carrier)),
             delay_s=lateness / rate_hz,
             cfo_hz=_mean_slope(_turned(sender, heard_by, span_s), span_s) / (2.0 * math.pi),
             sro_ppm=1e6 * _mean_slope(sender.clock.lead_s(span_s), span_s),
             image=transmitter.image,
             leakage=transmitter.leakage,
-            compression_db=one_db(transmitter),
+            compression_db=one_db(law.devices[device].saturation_db, law.devices[device].rapp_smoothness),
+            phase_noise_deg=law.devices[device].phase_noise_deg,
+            coherence_time_s=coherence_time_s(law.devices[device]),
             response=remove_delay(response, delay, ofdm),
+            cfo_bounds_hz=(
+                cfo_bound_hz(captures["together"], ofdm, response, heard.noise_variance),
+                cfo_bound_hz(captures["together"], ofdm, response, noise / sent.level**2),
+            ),
+            rate_hz=rate_hz,
         )
     return found
 
@@ -201,20 +222,40 @@ def hardware(sender: Leg, heard_by: Leg, freqs_hz: NDArray[np.float64]) -> NDArr
     return response
 
 
-def one_db(transmitter: Transmitter) -> float:
-    """Level of a tone at which the gain for it has fallen by 1 dB; image and leakage, which fill the amplifier too,
-    are as they are."""
-    exact = replace(transmitter, dac_bits=0)
-    tone = np.exp(2j * np.pi * np.arange(PERIOD) / PERIOD)
+def one_db(saturation_db: float, smoothness: float) -> float:
+    """Level at which the gain of Rapp's amplifier has fallen by 1 dB."""
+    return saturation_db + 10.0 / smoothness * math.log10(10.0 ** (smoothness / 10.0) - 1.0)
 
-    def fallen_db(level_db: float) -> float:
-        amplitude = 10.0 ** (level_db / 20.0)
-        return to_db(abs(np.vdot(tone, exact.radiate(amplitude * tone)) / amplitude / PERIOD) ** 2)
 
-    small_db = fallen_db(SMALL_DB)
-    return float(
-        brentq(lambda level_db: fallen_db(level_db) - small_db + 1.0, SMALL_DB, BEYOND_DB, xtol=1e-4)
+def coherence_time_s(device: MeasuredDevice) -> float:
+    """Lag at which a fading path's correlation, (K + J_0(2 pi f lag)) / (K + 1), has fallen to 0.9; nan if it holds
+    still, infinite if it never falls so far."""
+    if device.fading == "none":
+        return math.nan
+    line = from_db(device.rician_k_db) if device.fading == "rician" else 0.0
+    scattered = COHERENT * (line + 1.0) - line
+    if scattered <= float(j0(FIRST_MINIMUM)):
+        return math.inf
+    turned = float(brentq(lambda x: j0(x) - scattered, 0.0, FIRST_MINIMUM))
+    return turned / (2.0 * math.pi * device.doppler_hz)
+
+
+def cfo_bound_hz(capture: Capture, ofdm: OfdmConfig, response: Complex, noise_variance: float) -> float:
+    """Cramer-Rao bound of a carrier offset that does not drift, from joint soundings through an unknown channel whose
+    delay moves evenly: Fisher's matrix of offset and delay, what the channel explains projected out. noise_variance: of
+    a resource element, whose power at the transmitter is 1."""
+    slot = _slot(capture)
+    symbols = np.arange(slot.num_symbols) * ofdm.symbol_len
+    starts = np.concatenate(
+        [slot.block_index(block, ofdm) + symbols for block in range(len(slot.block_gaps))]
     )
+    times_s = starts / ofdm.sample_rate_hz
+    spread = float(np.sum((times_s - times_s.mean()) ** 2))
+    bins = ofdm.active_freqs_hz / ofdm.active_freqs_hz.max()
+    powers = np.abs(response) ** 2
+    moments = [float(np.sum(powers * bins**order)) for order in range(3)]
+    information = moments[0] - moments[1] ** 2 / moments[2]
+    return math.sqrt(noise_variance / (2.0 * information * spread)) / (2.0 * math.pi)
 
 
 def _linear_part(burst: NDArray[np.complex64], transmitter: Transmitter, ofdm: OfdmConfig) -> complex:

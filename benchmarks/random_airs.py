@@ -23,7 +23,7 @@ SMOOTHNESS = (1.5, 4.0)
 MOST_PATHS, SPREAD_S, DECAY_S = 6, 2e-6, 0.5e-6
 DRIFT = (0.1, 2.0)  # Hz per root second
 PHASE_NOISE_DEG, CORNER_HZ = (0.2, 1.0), (1e3, 1e5)
-RICIAN_K_DB, DOPPLER_HZ = (-10.0, 6.0), (25.0, 100.0)
+RICIAN_K_DB, DOPPLER_HZ = (-10.0, 3.0), (6.0, 25.0)
 FREE, SEPARATE = (
     0.7,
     0.25,

@@ -15,7 +15,7 @@ from calibration.ramp import Ramp
 from calibration.search import MARGIN, Searcher
 from calibration.soundings import Soundings
 from calibration.spectrum import OccupancyEstimate, estimate_occupancy
-from calibration.waveforms import block_turns, probe_symbols
+from calibration.waveforms import probe_symbols, scramble_of
 from radio.capture import Capture, SentBurst
 from radio.correction import Correction
 from radio.interface import RadioError
@@ -167,13 +167,13 @@ def together_estimates(capture: Capture) -> Together:
     pilots = np.stack([sounding_amplitudes(slot.layout(ofdm), place) for place in range(len(devices))])
     gains = np.empty((num_blocks, len(devices), ofdm.num_active), dtype=np.complex128)
     phasors = np.empty((num_blocks, slot.num_symbols, len(devices)), dtype=np.complex128)
-    turned_back = block_turns(num_blocks, len(devices)).conj()
+    scramble = scramble_of(slot)
     errors, noise = np.zeros(len(devices)), 0.0
     starts = [slot.block_index(block, ofdm) - lead for block in range(num_blocks)]
     for block, start in enumerate(starts):
-        samples = capture.samples[start : start + block_len] / level
+        samples = capture.samples[start : start + block_len] * scramble.samples(block, ofdm).conj() / level
         found = separate(samples, slot, ofdm)
-        gains[block] = found.gains * turned_back[block][:, None]
+        gains[block] = found.gains * scramble.blocks[block].conj()[:, None]
         errors += found.error_variances.mean(axis=1) / num_blocks
         noise += found.noise_variance / num_blocks
         phasors[block] = _phasors(demodulate(samples, ofdm), found.gains, pilots)

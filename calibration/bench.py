@@ -240,7 +240,8 @@ class Bench:
         """
         margin_s = MARGIN_S
         for last in (*[False] * (TRIES - 1), True):
-            base, begun_s = self._earliest(margin_s), time.monotonic()
+            began = self._receiver.now()
+            base = self._earliest(margin_s)
             try:
                 emissions = list(make(base))
                 for emission in sorted(emissions, key=lambda each: self._arrival(each, base)):
@@ -249,8 +250,9 @@ class Bench:
             except LateError:
                 if last:
                     raise
-                margin_s = max(margin_s, SLOWER * (time.monotonic() - begun_s))
-                self._receive(base + num_samples, CHUNK_LEN)  # until what did leave has passed
+                took_s = (self._receiver.now() - began) / self.ofdm.sample_rate_hz
+                margin_s = max(margin_s, SLOWER * took_s)
+                self._await(base + num_samples)  # until what did leave has passed
         arrivals = [self._arrival(emission, base) for emission in emissions]
         sent = [
             SentBurst(
@@ -308,6 +310,7 @@ class Bench:
     def _captured(
         self, step: str, at: int, num_samples: int, sent: Sequence[SentBurst], facts: Mapping[str, Any]
     ) -> Capture:
+        self._await(at)
         samples = np.empty(num_samples, dtype=np.complex64)
         for first in range(0, num_samples, CHUNK_LEN):
             count = min(CHUNK_LEN, num_samples - first)
@@ -322,6 +325,11 @@ class Bench:
         )
         self._on_capture(capture)
         return capture
+
+    def _await(self, index: int) -> None:
+        """Until the receiver's clock has passed an index."""
+        while (at := self._receiver.now()) < index:
+            self._receive(at, min(CHUNK_LEN, index - at))
 
     def _receive(self, at: int, num_samples: int) -> Samples:
         ahead_s = max(0, at + num_samples - self._receiver.now()) / self.ofdm.sample_rate_hz

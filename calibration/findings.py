@@ -29,7 +29,7 @@ from calibration.levels import estimate_levels
 from calibration.mixer import Mixer, remove_compression
 from calibration.motion import of_motion
 from calibration.multipath import estimate_multipath
-from calibration.oscillators import of_oscillator
+from calibration.oscillators import Hardware, of_oscillator
 from calibration.power import NoiseEstimate
 from calibration.profile import (
     VALID_S,
@@ -51,12 +51,15 @@ from calibration.repeats import crosstalk, jitters
 from calibration.waveforms import PROBE_SYMBOLS, probe_symbols
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
+from radio.hardware_correction import ReceiveCorrection
+from radio.impairments import NEVER_DB
 from radio.interface import EPOCH_LEN
 from radio.ofdm import OfdmConfig, modulate
 from radio.pilot_layout import num_channel_taps
 
 GAIN_STEP = "gain "  # what the steps of a gain setting begin with
 LEAST_SETTINGS = 3
+SIGNIFICANT = 2.0  # standard deviations, beyond which a value is there
 NUM_PARTS = 20  # of a silence, whose powers tell how far the mean is to be trusted
 SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
 DB_PER_SHARE = 10.0 / math.log(10.0)
@@ -75,6 +78,7 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     quiet = silence_report(silence)
     found: dict[int, dict[str, Any]] = {}
     sent_of: dict[int, SentBurst] = {}
+    probes: list[tuple[SentBurst, BurstEstimate]] = []
     if "alone" in captures:
         probes = list(alone_estimates(captures["alone"]))
         sent_of = {sent.device: sent for sent, _ in probes}
@@ -84,7 +88,6 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
             for (sent, burst), delay in zip(probes, delays, strict=True)
         }
         for sent, burst in probes:
-            found[sent.device] |= of_oscillator(captures["alone"], sent, burst, ofdm, at_s)
             found[sent.device] |= _of_paths(burst, ofdm, at_s)
     if "together" in captures:
         for device, values in _of_soundings(
@@ -107,6 +110,9 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     receiver: dict[str, Any] = {}
     if "aside" in captures:
         receiver = _of_front_ends(captures["aside"], found, at_s)
+    for sent, burst in probes:
+        known = _hardware(found[sent.device], receiver)
+        found[sent.device] |= of_oscillator(captures["alone"], sent, burst, known, quiet.noise.variance, at_s)
     hardware = facts["hardware"]
     return Profile(
         made_at_s=at_s,
@@ -326,6 +332,22 @@ def _of_mixer(
             stds = [math.hypot(std, abs(a - b)) for std, a, b in zip(stds, other, mixer, strict=True)]
     named = zip(("image", "leakage"), mixer, stds, strict=True)
     return {name: number(value, std, at_s, "hardware") for name, value, std in named if math.isfinite(std)}
+
+
+def _hardware(device: Mapping[str, Any], receiver: Mapping[str, Any]) -> Hardware:
+    """Of values that can be told from nothing."""
+
+    def there(held: Mapping[str, Any], name: str) -> complex:
+        entry = held.get(name)
+        return entry.value if entry is not None and abs(entry.value) > SIGNIFICANT * entry.std else 0j
+
+    seen = "saturation_db" in device and "smoothness" in device
+    return Hardware(
+        mixer=Mixer(there(device, "image"), there(device, "leakage")),
+        saturation_db=device["saturation_db"].value if seen else NEVER_DB,
+        smoothness=device["smoothness"].value if seen else 3.0,
+        receiver=ReceiveCorrection(image=there(receiver, "image"), dc=there(receiver, "dc")),
+    )
 
 
 def _of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str, Any]]:

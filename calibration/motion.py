@@ -4,17 +4,19 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from calibration.clock import ClockEstimate
 from calibration.coherence import CoherenceEstimate, estimate_coherence
-from calibration.profile import Entry, interval
+from calibration.profile import Entry, estimate, interval
 from calibration.soundings import Soundings, remove_drift
 
 FloatArray = NDArray[np.float64]
 SEEN = 4.0  # standard deviations of a loss of correlation that is one
 LEAST_LOSS, MOST_LOSS = 0.002, 0.1  # of the correlation, between which it goes with the square of the lag
 STEADY_K_DB = 40.0
+NUM_STRETCHES = 8
 Z95 = 1.959964
 
 
@@ -24,7 +26,8 @@ def of_motion(soundings: Soundings, clock: ClockEstimate, at_s: float) -> list[d
     coherence = estimate_coherence(still)
     found = []
     for device in range(soundings.gains.shape[1]):
-        k_db = line_of_sight_db(still, device)
+        line = line_of_sight_db(still, device)
+        k_db = None if line is None else line[0]
         found.append(
             {
                 "coherence_time_s": _held(
@@ -33,22 +36,34 @@ def of_motion(soundings: Soundings, clock: ClockEstimate, at_s: float) -> list[d
                 "longest_burst_s": _held(
                     float(coherence.longest_burst_s[device]), coherence.burst_interval_s[device], at_s
                 ),
-                "rician_k_db": None if k_db is None else interval(k_db, k_db, k_db, at_s, "path"),
+                "rician_k_db": None if line is None else estimate(*line, at_s, "path"),
                 "doppler_hz": _doppler(coherence, device, k_db, at_s),
             }
         )
     return found
 
 
-def line_of_sight_db(still: Soundings, device: int) -> float | None:
-    """Power that stays over power that moves, between subcarriers' means and what is left; None if nothing moves.
+def line_of_sight_db(still: Soundings, device: int) -> tuple[float, float] | None:
+    """Power that stays over power that moves, between subcarriers' means and what is left, and its deviation, from
+    leaving out a stretch of time each time; None if nothing moves.
 
     Over a span of few fades what moves slowly seems to stay.
     """
-    gains = still.gains[:, device]
-    mean = gains.mean(axis=0)
-    noise = float(still.error_variances[device])
-    count = len(gains)
+    gains, noise = still.gains[:, device], float(still.error_variances[device])
+    k_db = _line_of_sight_db(gains, noise)
+    if k_db is None:
+        return None
+    stretches = np.array_split(np.arange(len(gains)), NUM_STRETCHES)
+    left = [_line_of_sight_db(np.delete(gains, stretch, axis=0), noise) for stretch in stretches]
+    without = np.array([STEADY_K_DB if value is None else value for value in left])
+    share = (NUM_STRETCHES - 1) / NUM_STRETCHES
+    spread = math.sqrt(share * float(np.sum((without - without.mean()) ** 2)))
+    return k_db, spread * float(scipy.stats.t.ppf(0.975, NUM_STRETCHES - 1)) / Z95
+
+
+def _line_of_sight_db(gains: NDArray[np.complexfloating], noise: float) -> float | None:
+    """gains: (num_instants, num_active)."""
+    mean, count = gains.mean(axis=0), len(gains)
     moving = float(np.mean(np.abs(gains - mean) ** 2)) * count / (count - 1) - noise
     staying = float(np.mean(np.abs(mean) ** 2)) - (moving + noise) / count
     if moving <= 0.0 or staying <= 0.0:

@@ -1,18 +1,22 @@
 """Phase noise from a probe: the phases of short pieces of it against what its channel makes of what was sent."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
+from calibration.analysis import ofdm_of
 from calibration.burst import BurstEstimate
 from calibration.frequency import remove_cfo
+from calibration.mixer import Mixer, radiated
 from calibration.phase_noise import burst_phases, estimate_phase_noise
 from calibration.profile import interval
 from calibration.waveforms import probe
 from radio.capture import Capture, SentBurst
+from radio.hardware_correction import ReceiveCorrection, restore
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
 
@@ -21,20 +25,38 @@ SEEN = 1e-3  # share of the strongest direction below which taps are not told ap
 LEAST_GROUP_SNR = 20.0  # linear: below, turns are miscounted
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What is known of both ends beside the oscillators: images look like phase noise. receiver: undone."""
+
+    mixer: Mixer
+    saturation_db: float
+    smoothness: float
+    receiver: ReceiveCorrection
+
+
 def of_oscillator(
-    capture: Capture, sent: SentBurst, burst: BurstEstimate, ofdm: OfdmConfig, at_s: float
+    capture: Capture,
+    sent: SentBurst,
+    burst: BurstEstimate,
+    hardware: Hardware,
+    noise_variance: float,
+    at_s: float,
 ) -> dict[str, Any]:
-    """Entries of a device; none where noise is too strong to tell."""
+    """Entries of a device; none where noise is too strong to tell. noise_variance: of a received sample."""
+    ofdm = ofdm_of(capture)
     num_symbols = int(capture.facts["num_symbols"])
-    expected = _expected(burst, sent, num_symbols, ofdm)
+    expected = _expected(burst, sent, num_symbols, hardware, ofdm)
     received = capture.samples[burst.start : burst.start + len(expected)]
+    received = restore(received, hardware.receiver)
     still = remove_cfo(received, burst.cfo_hz, ofdm.sample_rate_hz)
-    noise = burst.noise_variance * sent.level**2
     used = slice(2 * ofdm.prefix_len, len(expected) // GROUP_LEN * GROUP_LEN)
     power = float(np.mean(np.abs(expected[used]) ** 2))
-    if power * GROUP_LEN < LEAST_GROUP_SNR * noise:
+    if power * GROUP_LEN < LEAST_GROUP_SNR * noise_variance:
         return {}
-    phases, variance = burst_phases(still[used], expected[used].astype(np.complex64), GROUP_LEN, noise)
+    phases, variance = burst_phases(
+        still[used], expected[used].astype(np.complex64), GROUP_LEN, noise_variance
+    )
     interval_s = GROUP_LEN / ofdm.sample_rate_hz
     found = estimate_phase_noise(phases, interval_s, interval_s, variance, variance * 0.02)
     if not found.seen or not math.isfinite(found.rms_deg):
@@ -53,7 +75,7 @@ def of_oscillator(
 
 
 def _expected(
-    burst: BurstEstimate, sent: SentBurst, num_symbols: int, ofdm: OfdmConfig
+    burst: BurstEstimate, sent: SentBurst, num_symbols: int, hardware: Hardware, ofdm: OfdmConfig
 ) -> NDArray[np.complex128]:
     """(num_samples,) what the channel makes of a probe, its offset taken away, from the estimate's first sample on."""
     since_start = (burst.middle - burst.start) / ofdm.sample_rate_hz
@@ -61,5 +83,6 @@ def _expected(
     delays = np.arange(num_channel_taps(ofdm))
     turns = np.exp(-2j * np.pi * np.outer(ofdm.active_bins, delays) / ofdm.fft_len)
     taps = np.linalg.lstsq(turns, response, rcond=SEEN)[0]
-    samples = probe(sent.device, num_symbols, ofdm).astype(np.complex128)
-    return np.asarray(sent.level * scipy.signal.oaconvolve(samples, taps)[: len(samples)])
+    samples = np.float32(sent.level) * probe(sent.device, num_symbols, ofdm)
+    left = radiated(samples, hardware.mixer, hardware.saturation_db, hardware.smoothness)
+    return np.asarray(scipy.signal.oaconvolve(left, taps)[: len(left)])

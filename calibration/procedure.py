@@ -17,7 +17,7 @@ from calibration.ramp import ramp
 from calibration.repeats import repeat, sound_apart
 from calibration.turns import alone, in_turns, numerology
 from calibration.verification import Verification
-from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, block_turns, periodic_slot
+from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, periodic_slot, scramble_of
 from radio.capture import Capture
 from radio.interface import FullScaleError, RadioError
 from radio.sounding import sounding_bursts
@@ -215,12 +215,13 @@ def together(bench: Bench, span_s: float) -> Capture:
     def make(base: int) -> Iterator[Emission]:
         slot = periodic_slot(devices, base + lead, span_s, ofdm)
         corrected = type(slot)(**{**vars(slot), "corrections": dict(bench.clocks)})
-        turns = np.float32(bench.level) * block_turns(len(slot.block_gaps), len(devices))
+        scramble = scramble_of(slot)
         for place, device in enumerate(devices):
             bursts = sounding_bursts(corrected, device, ofdm)  # one a block, as there is silence before each
-            for burst, turn in zip(bursts, turns[:, place], strict=True):
-                scaled = burst._replace(samples=turn * burst.samples)
-                yield Emission(device, scaled, "sounding", bench.level)
+            for block, burst in enumerate(bursts):
+                samples = np.float32(bench.level) * scramble.blocks[block, place] * burst.samples
+                samples[-slot.block_len(ofdm) :] *= scramble.samples(block, ofdm)
+                yield Emission(device, burst._replace(samples=samples), "sounding", bench.level)
 
     facts = numerology(bench) | {
         "devices": list(devices),

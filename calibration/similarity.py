@@ -65,7 +65,7 @@ def compare_profiles(first: Profile, second: Profile) -> Similarity:
     by_quantity: dict[str, list[Pair]] = {}
     for name, pair in pairs.items():
         by_quantity.setdefault(_quantity(name), []).append(pair)
-    scored = {quantity: _score(quantity, both, freedom) for quantity, both in by_quantity.items()}
+    scored = {quantity: _score(quantity, both) for quantity, both in by_quantity.items()}
     scores = {quantity: score for quantity, score in scored.items() if score is not None}
     overall = _mean(scores.values()) if scores else Score(1.0, 1.0, 1.0)
     return Similarity(overall=overall, scores=scores, num_entries=len(pairs), differing=differing)
@@ -129,28 +129,21 @@ def _reach(lower: Entry, upper: Entry) -> float:
     return math.hypot(lower.high - lower.value, upper.value - upper.low)
 
 
-def _score(quantity: str, pairs: Sequence[Pair], freedom: int) -> Score | None:
+def _score(quantity: str, pairs: Sequence[Pair]) -> Score | None:
     """None where there is nothing to be told."""
-    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    if isinstance(first[0], ResponseEntry):
-        responses = [
-            (a, b) for a, b in pairs if isinstance(a, ResponseEntry) and isinstance(b, ResponseEntry)
-        ]
+    responses = [(a, b) for a, b in pairs if isinstance(a, ResponseEntry) and isinstance(b, ResponseEntry)]
+    if responses:
         return _mean([_of_vectors(_gains(a), _gains(b), _response_reach(a, b)) for a, b in responses])
-    if isinstance(first[0], ComplexEntry):
-        return _of_signed(_known(first), _known(second), COMPLEX_95)
+    numbers = [(a, b) for a, b in pairs if isinstance(a, ComplexEntry) and isinstance(b, ComplexEntry)]
+    if numbers:
+        return _of_signed(numbers, COMPLEX_95)
+    scalars = [(a, b) for a, b in pairs if isinstance(a, Entry) and isinstance(b, Entry)]
     if quantity in SIGNED:
-        return _of_signed(_known(first), _known(second), Z95)
-    plain = [(a, b) for a, b in pairs if isinstance(a, Entry) and isinstance(b, Entry)]
+        return _of_signed(scalars, Z95)
     if quantity in PHASES:
-        ours, theirs = (np.exp(1j * np.array([pair[side].value for pair in plain])) for side in (0, 1))
-        stds = [np.array([pair[side].std for pair in plain]) for side in (0, 1)]
-        return _of_vectors(ours, theirs, Z95 * float(np.linalg.norm(np.hypot(*stds))))
-    return _mean([_of_positive(quantity, a, b) for a, b in plain])
-
-
-def _known(held: Sequence[Entry | ComplexEntry | ResponseEntry]) -> list[Entry | ComplexEntry]:
-    return [each for each in held if isinstance(each, Entry | ComplexEntry)]
+        first, second = (np.exp(1j * np.array([pair[side].value for pair in scalars])) for side in (0, 1))
+        return _of_vectors(first, second, Z95 * _norm_of_stds(scalars))
+    return _mean([_of_positive(quantity, a, b) for a, b in scalars])
 
 
 def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
@@ -167,13 +160,19 @@ def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
 
 
 def _of_signed(
-    first: Sequence[Entry | ComplexEntry], second: Sequence[Entry | ComplexEntry], sigmas: float
+    pairs: Sequence[tuple[Entry, Entry]] | Sequence[tuple[ComplexEntry, ComplexEntry]], sigmas: float
 ) -> Score | None:
-    ours, theirs = (np.array([each.value for each in held], dtype=np.complex128) for held in (first, second))
-    our_stds, their_stds = (np.array([each.std for each in held]) for held in (first, second))
-    if not (np.any(np.abs(ours) > sigmas * our_stds) or np.any(np.abs(theirs) > sigmas * their_stds)):
+    """Over the devices; None where all may be nothing."""
+    if all(abs(each.value) <= sigmas * each.std for pair in pairs for each in pair):
         return None
-    return _of_vectors(ours, theirs, sigmas * float(np.linalg.norm(np.hypot(our_stds, their_stds))))
+    first, second = (np.array([pair[side].value for pair in pairs], dtype=np.complex128) for side in (0, 1))
+    return _of_vectors(first, second, sigmas * _norm_of_stds(pairs))
+
+
+def _norm_of_stds(
+    pairs: Sequence[tuple[Entry, Entry]] | Sequence[tuple[ComplexEntry, ComplexEntry]],
+) -> float:
+    return math.hypot(*(each.std for pair in pairs for each in pair))
 
 
 def _of_vectors(first: Complex, second: Complex, reach: float) -> Score:

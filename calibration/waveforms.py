@@ -1,6 +1,7 @@
 """What is sent to be measured: a burst of one device alone, and pilots of all devices together, again and again."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from radio.sounding import SoundingSlot
 from radio.training import training_symbols
 
 PROBE = 2_000_001  # identity of the training symbols, after those of frames
-SOUNDING_TURNS = 2_000_002
+SCRAMBLE = 2_000_002
 PROBE_SYMBOLS = 96
 SHORT_SYMBOLS = 12  # of a probe that only its arrival or power is asked of
 GUARD_SYMBOLS = 2  # of silence around a burst of one device
@@ -36,13 +37,27 @@ def probe_len(num_symbols: int, ofdm: OfdmConfig) -> int:
     return preamble_len(ofdm) + num_symbols * ofdm.symbol_len
 
 
-def block_turns(num_blocks: int, num_devices: int) -> NDArray[np.complex64]:
-    """(num_blocks, num_devices) unit numbers that a device's whole block is multiplied by.
+class Scramble(NamedTuple):
+    """Unit numbers that soundings are multiplied by: blocks (num_blocks, num_devices), each device's own; symbols
+    (num_blocks, num_symbols), the same for all devices.
 
-    Whatever is no multiple of what a device sends (images, the other devices' remains) then differs from block to
-    block as noise does, and is not taken for a channel that changes.
+    Whatever is no multiple of what a device sends (images, offsets, the other devices' remains) then differs from
+    symbol to symbol and from block to block as noise does, and is not taken for a channel, or for one that changes.
     """
-    return training_symbols(SOUNDING_TURNS, num_blocks, num_devices)
+
+    blocks: NDArray[np.complex64]
+    symbols: NDArray[np.complex64]
+
+    def samples(self, block: int, ofdm: OfdmConfig) -> NDArray[np.complex64]:
+        """(block_len,) of the symbols of a block."""
+        return np.repeat(self.symbols[block], ofdm.symbol_len)
+
+
+def scramble_of(slot: SoundingSlot) -> Scramble:
+    """Of a slot, the same everywhere."""
+    num_blocks, num_devices = len(slot.block_gaps), len(slot.devices)
+    drawn = training_symbols(SCRAMBLE, num_blocks, num_devices + slot.num_symbols)
+    return Scramble(drawn[:, :num_devices], drawn[:, num_devices:])
 
 
 def periodic_slot(

@@ -61,10 +61,11 @@ def _air_of_profile(path: Path, over_plutos: bool) -> MeasuredAir:
         profile = read_profile(path)
         if not over_plutos:  # one full scale for all, which is what was measured
             return measured_air(profile, lambda gain_db: 0.0, lambda gain_db: 0.0)
-        from sim_backend.levels import adc_amplitude
+        from sim_backend.levels import ADC_FULL_SCALE, adc_amplitude
 
+        steps = 2.0 / 12.0 / ADC_FULL_SCALE**2
         return measured_air(
-            profile, lambda gain_db: gain_db, lambda gain_db: 2.0 * to_db(adc_amplitude(gain_db))
+            profile, lambda gain_db: gain_db, lambda gain_db: 2.0 * to_db(adc_amplitude(gain_db)), steps
         )
     except ValueError as error:
         raise ConfigError(f'air.profile = "{path}": {error}') from error

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from radio.decibel import from_db
 from radio.interface import Samples
@@ -30,6 +31,7 @@ from sim_backend.stream_medium import Radiator, turned
 from sim_backend.transmitter import draw_transmitter, mirror
 
 STRIDE = 64  # samples over which the clock is straight
+PAUSE = 64  # samples of zeros that do not end a burst
 
 
 def dds_words(settings: StationSettings, rate_hz: float, start: int, count: int, num_channels: int) -> Words:
@@ -46,6 +48,11 @@ def dds_words(settings: StationSettings, rate_hz: float, start: int, count: int,
                 tone.scale * DAC_FULL_SCALE * np.sin(2.0 * np.pi * (cycles - np.round(cycles)))
             )
     return np.clip(np.rint(total), -DAC_FULL_SCALE, DAC_FULL_SCALE).astype(np.int16)
+
+
+def bursts(words: Words) -> NDArray[np.bool_]:
+    """(num_samples,) where a burst lasts: between samples that are not zero, and PAUSE before and after them."""
+    return maximum_filter1d(words.any(axis=1), 2 * PAUSE + 1, mode="constant")
 
 
 class TxSide:
@@ -68,7 +75,10 @@ class TxSide:
             if not (of_channel(leg.settings.tx_on, channel) and own.any()):
                 continue
             samples = np.ascontiguousarray(own, dtype=np.float32).view(np.complex64)[:, 0]
-            samples = full(self._transmitters[channel].radiate(samples / np.float32(DAC_FULL_SCALE)), taps)
+            samples = self._transmitters[channel].radiate(samples / np.float32(DAC_FULL_SCALE))
+            if self._transmitters[channel].leakage:  # however a stream is cut into pieces
+                samples = samples * bursts(own)
+            samples = full(samples, taps)
             radiator = self._radiators.get(channel)
             if radiator is None or radiator.leg is not leg:
                 radiator = self._radiators[channel] = Radiator(leg, self._radio, channel)

@@ -74,6 +74,14 @@ def test_tone_image_and_leakage_have_the_levels_of_the_budget():
     assert power_db(got, 0.0) == pytest.approx(through_db - 26.0206 + response_db(0.0), abs=0.05)
 
 
+def test_leakage_lasts_as_long_as_a_burst_however_the_stream_is_cut():
+    """An eighth of each repetition is a burst: it and half a hundred samples beside it are not silent."""
+    sent = np.concatenate([tone(0.1, 500, 0.5), np.zeros((3500, 2), np.int16)])
+    got = heard(MeasuredAir(devices=DEVICES), sent)[:16_000].reshape(4, -1)
+    silent = np.all(np.abs(got) < 1e-3, axis=0)
+    assert 4000 - 500 - 2 * 80 <= np.count_nonzero(silent) <= 4000 - 500 - 2 * 48
+
+
 def test_carrier_and_compression_are_the_devices_own():
     # A tone of amplitude 0.5 at the saturation of -6.02 dB, p = 2: 1 / (1 + 1)^(1 / 4), 1.505 dB
     got = heard(MeasuredAir(devices=DEVICES), words(np.full(1000, 0.5 + 0j)), device=1)
