@@ -10,6 +10,7 @@ from calibration.analysis import aside_estimates, together_estimates
 from calibration.findings import find_out
 from calibration.procedure import BandBusy, Extent, calibrate
 from calibration.profile import entries, expired, read_profile, write_profile
+from calibration.similarity import compare_profiles
 from calibration.words import judge
 from radio.air_config import AirConfig
 from radio.interface import FullScaleError, RadioError
@@ -51,6 +52,12 @@ def on_free_clocks():
     captures, missing = measured(known)
     assert missing == {}
     return known, captures, find_out(captures)
+
+
+@pytest.fixture(scope="module")
+def on_the_bench():
+    known = experiment("bench")
+    return known, find_out(measured(known)[0])
 
 
 def path_of(known, device):
@@ -124,9 +131,24 @@ def test_entries_grow_old_the_path_first(on_free_clocks):
     assert sorted(everything) == sorted(name for name, _ in entries(profile))
 
 
-def test_an_air_made_from_a_profile_has_the_same_profile(tmp_path):
-    known = experiment("bench")
-    profile = find_out(measured(known)[0])
+def test_delay_and_phase_are_those_of_the_path_where_index_0_is_one_instant(on_the_bench):
+    """Group delay weighted by power; phase at the carrier."""
+    known, profile = on_the_bench
+    freqs_hz, step_hz = known.ofdm().active_freqs_hz, 1e2
+    for device in profile.devices:
+        path = path_of(known, device.device)
+        now = np.zeros(1)
+        gains = path.response(now, freqs_hz)[0]
+        slopes = (path.response(now, freqs_hz + step_hz)[0] - gains) / step_hz
+        delay_s = -np.sum((slopes * gains.conj()).imag) / np.sum(np.abs(gains) ** 2) / (2.0 * np.pi)
+        assert device.delay_s.value == pytest.approx(delay_s, abs=0.01 / RATE_HZ)
+        assert 0.0 < device.delay_s.std < 0.01 / RATE_HZ
+        turn = np.angle(np.exp(1j * device.phase_rad.value) / path.response(now, np.zeros(1))[0, 0])
+        assert abs(turn) < 4.0 * device.phase_rad.std < 0.1
+
+
+def test_an_air_made_from_a_profile_has_the_same_profile(on_the_bench, tmp_path):
+    known, profile = on_the_bench
     write_profile(tmp_path / "profile.json", profile)
     quiet = dataclasses.replace(known.link, noise="figure")
     air = AirConfig(profile=str(tmp_path / "profile.json"))
@@ -140,6 +162,10 @@ def test_an_air_made_from_a_profile_has_the_same_profile(tmp_path):
         alike = abs(np.vdot(*shapes)) / np.linalg.norm(shapes[0]) / np.linalg.norm(shapes[1])
         assert alike > 0.999
     assert again.receiver.noise_dbfs.value == pytest.approx(profile.receiver.noise_dbfs.value, abs=0.1)
+    alike = compare_profiles(profile, again)
+    assert alike.share_agreeing >= 0.9, alike.differing
+    assert alike.overall.high >= 0.98
+    assert min(alike.scores[name].value for name in ("gain_db", "delay_s", "phase_rad", "response")) > 0.999
 
 
 def test_in_a_busy_band_nothing_is_sent():
