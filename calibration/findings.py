@@ -24,6 +24,7 @@ from calibration.burst import BurstEstimate
 from calibration.clock import estimate_clock
 from calibration.crosstalk import CrosstalkEstimate
 from calibration.delay import remove_delay
+from calibration.interferers import estimate_interferers
 from calibration.iq import FrontEndEstimate
 from calibration.levels import estimate_levels
 from calibration.mixer import Mixer, remove_compression
@@ -38,6 +39,7 @@ from calibration.profile import (
     CorrectedReceiver,
     DeviceProfile,
     Entry,
+    InterfererEntry,
     Numerology,
     Profile,
     ReceiverProfile,
@@ -132,6 +134,7 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
             disturbance_dbfs=_disturbance(silence, at_s),
             occupied=quiet.occupied_share,
             strongest_dbfs=quiet.strongest_dbfs if quiet.busy else None,
+            interferers=_interferers(silence),
             **hardware["receiver"],
             **receiver,
         ),
@@ -145,6 +148,14 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
             )
             for device in sorted(map(int, hardware["devices"]))
         ),
+    )
+
+
+def _interferers(silence: Capture) -> tuple[InterfererEntry, ...]:
+    seen = estimate_interferers(silence.samples, ofdm_of(silence).sample_rate_hz)
+    return tuple(
+        InterfererEntry(offset_hz=each.offset_hz, width_hz=each.width_hz, dbfs=to_db(each.power))
+        for each in seen
     )
 
 

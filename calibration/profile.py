@@ -141,9 +141,18 @@ class CorrectedReceiver(msgspec.Struct, frozen=True, kw_only=True):
     image: ComplexEntry | None = None
 
 
+class InterfererEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody else's band: its centre from the carrier, its width, its mean power, full scale 0 dB."""
+
+    offset_hz: float
+    width_hz: float
+    dbfs: float
+
+
 class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     """noise_dbfs: power of a sample of noise, full scale 0 dB. disturbance_dbfs: of noise and whoever else sends.
     occupied: share of the bins that others use. strongest_dbfs: the strongest of them, if there is one.
+    interferers: all of them, in order of frequency.
     after: once what was found is undone."""
 
     serial: str
@@ -155,6 +164,7 @@ class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     disturbance_dbfs: Entry | None = None
     occupied: float = 0.0
     strongest_dbfs: float | None = None
+    interferers: tuple[InterfererEntry, ...] = ()
     dc: ComplexEntry | None = None
     image: ComplexEntry | None = None
     after: CorrectedReceiver | None = None

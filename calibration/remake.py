@@ -8,12 +8,12 @@ import numpy as np
 from calibration.clock import SEPARATE_STDS
 from calibration.mixer import compressed_gain
 from calibration.paths import paths_of
-from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ProfileError
+from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ProfileError, ReceiverProfile
 from calibration.waveforms import probe_symbols
 from radio.decibel import from_db, to_db
 from radio.frame import element_level
 from radio.impairments import NEVER_DB, FadingLaw
-from radio.measured_air import MeasuredAir, MeasuredDevice
+from radio.measured_air import MeasuredAir, MeasuredDevice, MeasuredInterferer
 from radio.ofdm import OfdmConfig, modulate
 
 CLOSE = 1e-6  # share of a channel's energy that paths may miss, beside its noise
@@ -34,22 +34,34 @@ def measured_air(
     Raises ProfileError where a device lacks what an air needs.
     """
     rx_gain_db = rx_db(profile.receiver.rx_gain_db)
-    noise = profile.receiver.disturbance_dbfs  # others' signals too, as if they were white
     rx_image = _seen(profile.receiver.image)
-    own = (
-        0.0
-        if noise is None
-        else max(from_db(noise.value) - converter_noise, 0.0) / (1.0 + abs(rx_image) ** 2)
-    )
+    at_input = from_db(-rx_gain_db) / (1.0 + abs(rx_image) ** 2)
     return MeasuredAir(
         devices=tuple(
             _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db) for each in profile.devices
         ),
-        noise_variance=own * from_db(-rx_gain_db),
+        noise_variance=max(_white(profile.receiver) - converter_noise, 0.0) * at_input,
+        interferers=tuple(
+            MeasuredInterferer(
+                offset_hz=each.offset_hz, width_hz=each.width_hz, power=from_db(each.dbfs) * at_input
+            )
+            for each in profile.receiver.interferers
+        ),
         sample_rate_hz=profile.numerology.sample_rate_hz,
         rx_image=rx_image,
         rx_dc=_seen(profile.receiver.dc),
     )
+
+
+def _white(receiver: ReceiverProfile) -> float:
+    """Power of all that is heard and is no interferer: noise, and what comes and goes as if it were."""
+    if receiver.disturbance_dbfs is None:
+        return 0.0
+    power = from_db(receiver.disturbance_dbfs.value) - sum(
+        from_db(each.dbfs) for each in receiver.interferers
+    )
+    floor = receiver.noise_dbfs
+    return power if floor is None else max(power, from_db(floor.value))
 
 
 def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> MeasuredDevice:

@@ -147,12 +147,34 @@ class MeasuredDevice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasuredInterferer:
+    """Somebody else: a band that is evenly filled, about offset_hz from the receiver's carrier; of width 0 it is one
+    tone. power: E|x|^2 of a sample, in the unit of `MeasuredAir.noise_variance`."""
+
+    offset_hz: float
+    width_hz: float
+    power: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.offset_hz) or not 0.0 <= self.width_hz < math.inf:
+            raise ValueError(
+                f"an interferer needs a finite offset_hz and a width_hz of 0 or more, got {self.offset_hz:g} and "
+                f"{self.width_hz:g}"
+            )
+        if not 0.0 <= self.power <= MAX_NOISE_VARIANCE:
+            raise ValueError(
+                f"an interferer's power must be in [0, {MAX_NOISE_VARIANCE:g}], got {self.power:g}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeasuredAir:
     """devices: by number.
 
     Of the receiver, and of every other radio that hears, as only one was measured:
     noise_variance: E|w|^2 of a sample at its input, a transmitter's full scale = 1. sample_rate_hz: at which that was
         found; white noise grows with the rate. None: the same at every rate.
+    interferers: what else it hears, none of which grows with the rate.
     rx_image: of the mirrored signal over the signal. rx_dc: as `rx_dc_db` of `Impairments`.
     adc_bits, adc_full_scale_db: as of `Impairments`.
 
@@ -162,6 +184,7 @@ class MeasuredAir:
     devices: tuple[MeasuredDevice, ...]
     noise_variance: float = 0.0
     sample_rate_hz: float | None = None
+    interferers: tuple[MeasuredInterferer, ...] = ()
     rx_image: complex = 0.0 + 0.0j
     rx_dc: complex = 0.0 + 0.0j
     adc_bits: int = 0

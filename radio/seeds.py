@@ -30,6 +30,7 @@ class Use(IntEnum):
     SUPPORT = 19
     ELEMENT_PHASE = 20
     KNOWN_VECTOR = 21
+    INTERFERERS = 22
 
 
 def stream(seed: int, *path: int) -> np.random.Generator:

@@ -1,5 +1,6 @@
 """A receiver behind its antenna, as functions of the index: noise, interference, impulses, IQ, DC, converter."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,7 +104,9 @@ def draw_front_end(
     within = (np.arange(NUM_INTERFERER_TONES) + rng.random(NUM_INTERFERER_TONES)) / NUM_INTERFERER_TONES
     phases = np.exp(2j * np.pi * rng.random(NUM_INTERFERER_TONES))
     interferer = None
-    if level := amplitude(impairments.interferer_db):
+    if isinstance(air, MeasuredAir):
+        interferer = _measured_interferers(air, seed, receiver, sample_rate_hz)
+    elif level := amplitude(impairments.interferer_db):
         interferer = Tones(
             level * np.sqrt(device_power / NUM_INTERFERER_TONES) * phases,
             center + impairments.interferer_fraction * (within - 0.5),
@@ -121,3 +124,18 @@ def draw_front_end(
         full_scale=amplitude(impairments.adc_full_scale_db),
     )
     return replace(drawn, image=air.rx_image, offset=air.rx_dc) if isinstance(air, MeasuredAir) else drawn
+
+
+def _measured_interferers(air: MeasuredAir, seed: int, receiver: int, sample_rate_hz: float) -> Tones | None:
+    """Those within the sampled bandwidth, each as tones that fill its band."""
+    rng = stream(seed, Use.INTERFERERS, port_key(receiver))
+    amplitudes, frequencies = [np.zeros(0, np.complex128)], [np.zeros(0)]
+    for each in air.interferers:
+        count = NUM_INTERFERER_TONES if each.width_hz else 1
+        within = (np.arange(count) + rng.random(count)) / count
+        phases = np.exp(2j * np.pi * rng.random(count))
+        if abs(each.offset_hz) < sample_rate_hz / 2.0:
+            amplitudes.append(math.sqrt(each.power / count) * phases)
+            frequencies.append((each.offset_hz + each.width_hz * (within - 0.5)) / sample_rate_hz)
+    tones = Tones(np.concatenate(amplitudes), np.concatenate(frequencies))
+    return tones if len(tones.amplitudes) else None
