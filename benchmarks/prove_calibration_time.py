@@ -1,7 +1,7 @@
 """Where the time of a calibration goes: five virtual Plutos, experiments/calibrate.toml, step by step.
 
-Wall time of each step, and beside it the air that was received in it. Virtual radios wait for nobody, so that what is
-not air is start-up, clocks that are met, computing, and this machine.
+Wall time of each step, whether radios are at work in it or only the processor, and the air that was kept of it. With
+virtual radios, air costs the processor too: it makes every sample that leaves or arrives.
 """
 
 import argparse
@@ -29,6 +29,7 @@ PHASES = {
     "all devices together": "all together",
     "amplifiers": "amplifiers",
     "steps": "gain steps",
+    "again and again": "jitter, crosstalk",
     "each device alone, the receiver tuned aside": "tuned aside",
     "working": "work it out",
     "predicting": "predict",
@@ -36,7 +37,9 @@ PHASES = {
     "trying": "trial",
 }  # the longest beginning counts
 STEPS = {"silence": "listen", "alone": "each alone", "together": "all together", "ramp": "amplifiers",
-         "aside": "tuned aside"}  # fmt: skip
+         "aside": "tuned aside", "gain": "gain steps", "again": "jitter, crosstalk",
+         "only": "jitter, crosstalk"}  # fmt: skip
+COMPUTING = {"start", "work it out", "predict", "error budget"}  # no radio is waited for
 
 
 def stopwatch(spent: dict[str, float]) -> tuple[Callable[[str], None], Callable[[], None]]:
@@ -63,12 +66,13 @@ def measure(seed: int) -> dict[str, Any]:
         captures = read_recording(Path(folder) / RECORDING).captures
         air: dict[str, float] = {}
         for capture in captures:
-            step = STEPS.get(capture.step.split(" corrected")[0], "gain steps")
+            step = STEPS[capture.step.split(" ")[0]]
             air[step] = air.get(step, 0.0) + len(capture.samples) / capture.config.sample_rate_hz
     return {
         "wall_s": {name: round(seconds, 3) for name, seconds in spent.items()},
         "air_s": {name: round(seconds, 3) for name, seconds in air.items()},
         "total_s": round(sum(spent.values()), 2),
+        "on_radios_s": round(sum(spent[name] for name in spent if name not in COMPUTING), 2),
         "load_average": round(os.getloadavg()[0], 1),
     }
 
@@ -78,20 +82,14 @@ def draw(found: dict[str, Any]) -> Figure:
     names = list(found["wall_s"])[::-1]
     figure = new_figure(0.32 * len(names) + 1.2)
     axes = figure.add_subplot()
-    axes.barh(
-        names,
-        [found["wall_s"][name] for name in names],
-        color=style(0).colour,
-        height=0.62,
-        label="wall time",
+    wall_s = found["wall_s"]
+    bars = (
+        ("radios at work", style(0).colour, 0.62, {name: wall_s[name] for name in wall_s.keys() - COMPUTING}),
+        ("computing", "#9a9a9a", 0.62, {name: wall_s[name] for name in wall_s.keys() & COMPUTING}),
+        ("air that was kept", style(1).colour, 0.28, found["air_s"]),
     )
-    axes.barh(
-        names,
-        [found["air_s"].get(name, 0.0) for name in names],
-        color=style(1).colour,
-        height=0.3,
-        label="air",
-    )
+    for label, colour, height, seconds in bars:
+        axes.barh(names, [seconds.get(name, 0.0) for name in names], color=colour, height=height, label=label)
     axes.set_xlabel("seconds")
     tidy(axes)
     add_legend(figure, axes)
@@ -110,7 +108,10 @@ def main() -> None:
     save("calibration_time", found, draw(found), arguments.out)
     for name, seconds in found["wall_s"].items():
         print(f"{name:14} {seconds:6.2f} s, of it {found['air_s'].get(name, 0.0):.3f} s of air")
-    print(f"in all {found['total_s']:.1f} s, limit {LIMIT_S:g} s; load {found['load_average']}")
+    print(
+        f"in all {found['total_s']:.1f} s, {found['on_radios_s']:.1f} s of it with radios, limit {LIMIT_S:g} s; load "
+        f"{found['load_average']}"
+    )
 
 
 if __name__ == "__main__":

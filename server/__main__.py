@@ -17,6 +17,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from calibration.likeness import likeness_line
 from devices.proxy import WORKERS
 from devices.wire.keys import KeyFileError, make_keys
 from radio.interface import RadioError
@@ -227,18 +228,25 @@ def calibrate(
     folder: calibrate_options.Folder = None,
     long: calibrate_options.Long = False,
     busy: calibrate_options.Busy = False,
+    compare: calibrate_options.Compare = None,
     watch: calibrate_options.Watch = False,
     every: calibrate_options.Every = 3.0,
     times: calibrate_options.Times = 0,
 ) -> None:
     """Measure radios and channels: what they do, whether they can aggregate in the air, and how well."""
-    from server.calibrate_command import calibration_folder, experiment_to_calibrate, extent_of
+    from server.calibrate_command import (
+        calibration_folder,
+        earlier_profile,
+        experiment_to_calibrate,
+        extent_of,
+    )
     from server.compose_calibration import calibrate_into, watch_radios
     from server.compose_measured import with_measured_air
 
     with _refusing_bad_input():
         experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
         place = calibration_folder(folder)
+        earlier = earlier_profile(experiment, compare)
     if watch:
         with (
             ending_on_sigterm(),
@@ -250,10 +258,13 @@ def calibrate(
         raise typer.Exit(0)
     kept = f"what was received until then is in {place}"
     with ending_on_sigterm(), _reporting_failure(kept), steps_of(out) as tell:
-        found = calibrate_into(place, experiment, extent_of(long, busy), tell)
+        found = calibrate_into(place, experiment, extent_of(long, busy), tell, earlier)
     print_profile(out, found.profile, found.missing)
     if found.verdict is not None:
         print_verdict(out, found.verdict)
+    if earlier is not None and found.similarity is not None:
+        line = likeness_line(found.similarity, earlier.name)
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(f"calibration {place}", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if found.missing else 0)
 

@@ -1,16 +1,26 @@
 """What `airmeta calibrate` does: which arm, which folder, what is refused beforehand, what is kept of it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from calibration.procedure import Extent
+from calibration.profile import Profile, ProfileError, read_profile
 from server.config import ON_AIR, Arm, ConfigError, Experiment
 from server.config_file import load_arms
 
 PLACE = Path("runs")
 SPAN_S, LONG_S = 2.0, 30.0  # of the soundings that the phase is followed over
+
+
+class Earlier(NamedTuple):
+    """A profile to compare with, and what it is called."""
+
+    name: str
+    profile: Profile
 
 
 def experiment_to_calibrate(path: Path, overrides: Sequence[str]) -> Experiment:
@@ -34,6 +44,19 @@ def calibration_folder(folder: Path | None) -> Path:
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigError(f"--out {folder} is taken; give another folder, or an empty one")
     return folder
+
+
+def earlier_profile(experiment: Experiment, given: Path | None) -> Earlier | None:
+    """What a calibration is to be compared with: the one given, or that which its air is made from. ConfigError."""
+    if given is not None:
+        try:
+            return Earlier(str(given), read_profile(given))
+        except ProfileError as error:
+            raise ConfigError(f"--compare {error}") from error
+    if experiment.air.measured is not None:
+        with suppress(ProfileError):  # an air that was written by hand
+            return Earlier(experiment.air.measured, read_profile(Path(experiment.air.measured)))
+    return None
 
 
 def extent_of(long: bool, busy: bool) -> Extent:

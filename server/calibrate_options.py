@@ -16,6 +16,14 @@ Folder = Annotated[
 ]
 Long = Annotated[bool, typer.Option("--long", help="Follow the phase for half a minute instead of a second.")]
 Busy = Annotated[bool, typer.Option("--busy", help="Measure although others send in the band.")]
+Compare = Annotated[
+    Path | None,
+    typer.Option(
+        "--compare",
+        metavar="PROFILE.json",
+        help="Say how alike an earlier calibration it is; default: the one that air.profile names, if it does.",
+    ),
+]
 Watch = Annotated[
     bool,
     typer.Option("--watch", help="Repeat the light part and show what drifts, until Ctrl-C; keeps nothing."),

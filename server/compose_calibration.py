@@ -12,10 +12,12 @@ import msgspec
 from calibration.before_after import before_after_section
 from calibration.bench import Bench, Terms
 from calibration.figures import figures_of
+from calibration.likeness import likeness_section
 from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
 from calibration.search import Searcher
+from calibration.similarity import Similarity, compare_profiles
 from calibration.verification import Verification
 from calibration.watch import Sight, look_again
 from devices.wire.provenance import versions
@@ -24,6 +26,7 @@ from radio.capture import Capture
 from radio.interface import Radio
 from radio.recording import RecordingWriter
 from radio.recording_fields import About
+from server.calibrate_command import Earlier
 from server.compose_plutos import (
     air_plan,
     check_safety,
@@ -44,15 +47,16 @@ from server.verdict_page import budget_figure, section
 if TYPE_CHECKING:
     from sim_backend.air import Air
 
-RECORDING, VERDICT = "captures", "verdict.json"
+RECORDING, VERDICT, LIKENESS = "captures", "verdict.json", "similarity.json"
 
 
 class Outcome(NamedTuple):
-    """missing: of devices that were not heard why; then there is no verdict."""
+    """missing: of devices that were not heard why; then there is no verdict. similarity: to the earlier profile."""
 
     profile: Profile
     missing: dict[int, str]
     verdict: Verdict | None
+    similarity: Similarity | None
 
 
 @contextmanager
@@ -114,9 +118,13 @@ def _air(experiment: Experiment) -> "Air":
 
 
 def calibrate_into(
-    folder: Path, experiment: Experiment, extent: Extent, tell: Callable[[str], None]
+    folder: Path,
+    experiment: Experiment,
+    extent: Extent,
+    tell: Callable[[str], None],
+    earlier: Earlier | None = None,
 ) -> Outcome:
-    """Measure, record, predict, try, and write profile, verdict and report.
+    """Measure, record, predict, try, compare, and write profile, verdict and report.
 
     Raises RadioError, and ConfigError for radios that may not be switched on.
     """
@@ -136,9 +144,14 @@ def calibrate_into(
     if verdict is not None:
         (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
         figures.append(budget_figure(verdict))
-    sections = (*(section(verdict) if verdict is not None else ()), *before_after_section(profile))
+    sections = [*(section(verdict) if verdict is not None else ()), *before_after_section(profile)]
+    similarity = None
+    if earlier is not None:
+        similarity = compare_profiles(earlier.profile, profile)
+        (folder / LIKENESS).write_bytes(msgspec.json.format(msgspec.json.encode(similarity), indent=1))
+        sections += likeness_section(similarity, earlier.name)
     write_report(folder, profile, figures, missing, sections)
-    return Outcome(profile, missing, verdict)
+    return Outcome(profile, missing, verdict, similarity)
 
 
 def watch_radios(

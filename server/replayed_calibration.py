@@ -22,7 +22,7 @@ def facts_of(profile: Profile, versions: dict[str, str | None]) -> dict[str, Any
 
 def summary(profile: Profile) -> dict[str, Any]:
     """A profile as nested mappings; long rows of numbers by norm and checksum."""
-    held = msgspec.to_builtins(profile)
+    held = msgspec.json.decode(msgspec.json.encode(profile))  # as a recording's facts are read back
     devices = {f"device {each['device']}": _shortened(each) for each in held["devices"]}
     return {"receiver": _known(held["receiver"]), **devices}
 

@@ -8,6 +8,8 @@ import sys
 import pytest
 import sigmf
 
+from calibration.profile import write_profile
+from tests.calibration.made_profile import device_profile, profile_of
 from tests.test_cli import ROOT, airmeta
 
 RADIOS = """
@@ -28,7 +30,9 @@ def done(tmp_path_factory):
     """(what it printed, its folder)."""
     folder = tmp_path_factory.mktemp("calibration")
     (folder / "radios.toml").write_text(RADIOS)
-    finished = airmeta("calibrate", folder / "radios.toml", "--out", folder / "out")
+    write_profile(folder / "earlier.json", profile_of(device_profile(0, -40.0), device_profile(1, 0.0)))
+    options = ("--compare", folder / "earlier.json", "--out", folder / "out")
+    finished = airmeta("calibrate", folder / "radios.toml", *options)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout, folder / "out"
 
@@ -46,11 +50,19 @@ def test_it_says_what_each_device_is_like_and_what_to_use(done):
     assert abs(predicted - measured) < 1.5
 
 
+def test_it_says_how_alike_an_earlier_profile_is(done):
+    said, folder = done
+    found = json.loads((folder / "similarity.json").read_text())
+    assert re.search(r"likeness to \S+earlier.json: \d\.\d{3} \(", said)
+    assert "device 0 gain_db" in found["differing"]
+    assert "<h2>Likeness</h2>" in (folder / "report.html").read_text()
+
+
 def test_it_keeps_everything(done):
     _, folder = done
     assert {path.name for path in folder.iterdir()} == {
         "captures.sigmf-data", "captures.sigmf-meta", "config.toml", "figures", "profile.json", "report.html",
-        "verdict.json",
+        "similarity.json", "verdict.json",
     }  # fmt: skip
     names = {path.stem for path in (folder / "figures").iterdir()}
     assert {
@@ -121,6 +133,15 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path, change, code, 
     assert refused.returncode == code, refused.stderr
     assert re.search(words, refused.stderr), refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_compared_with_is_refused_beforehand(tmp_path):
+    (tmp_path / "radios.toml").write_text(RADIOS)
+    missing = tmp_path / "missing.json"
+    refused = airmeta("calibrate", tmp_path / "radios.toml", "--compare", missing, "--out", tmp_path / "out")
+    assert refused.returncode == 2
+    assert f"--compare {missing}: No such file" in refused.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
