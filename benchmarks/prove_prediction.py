@@ -29,7 +29,7 @@ from server.config import ConfigError, Experiment
 from server.config_file import build
 
 CLOSE_DB, WANTED_SHARE = 1.5, 0.9
-NUM_ROUNDS = 40
+NUM_ROUNDS = 24
 FIRST_SEED = 40_000  # a block of its own
 SCHEMES = ("mmse", "inversion")
 NUM_DEVICES = 4

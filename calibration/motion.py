@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from calibration.clock import ClockEstimate
 from calibration.coherence import CoherenceEstimate, estimate_coherence
-from calibration.profile import Entry, estimate, interval
+from calibration.paths import paths_of
+from calibration.profile import VALID_S, Entry, PathsEntry, estimate, interval
 from calibration.soundings import Soundings, remove_drift
 
 FloatArray = NDArray[np.float64]
@@ -17,6 +18,8 @@ SEEN = 4.0  # standard deviations of a loss of correlation that is one
 LEAST_LOSS, MOST_LOSS = 0.002, 0.1  # of the correlation, between which it goes with the square of the lag
 STEADY_K_DB = 40.0
 NUM_STRETCHES = 8
+MOST_LOOKS = 32  # at a channel, over which the powers of its paths are averaged
+LATEST = 40.0  # samples after the earliest delay, beyond which no path is sought
 Z95 = 1.959964
 
 
@@ -28,6 +31,7 @@ def of_motion(soundings: Soundings, clock: ClockEstimate, at_s: float) -> list[d
     for device in range(soundings.gains.shape[1]):
         line = line_of_sight_db(still, device)
         k_db = None if line is None else line[0]
+        doppler = _doppler(coherence, device, k_db, at_s)
         found.append(
             {
                 "coherence_time_s": _held(
@@ -37,7 +41,8 @@ def of_motion(soundings: Soundings, clock: ClockEstimate, at_s: float) -> list[d
                     float(coherence.longest_burst_s[device]), coherence.burst_interval_s[device], at_s
                 ),
                 "rician_k_db": None if line is None else estimate(*line, at_s, "path"),
-                "doppler_hz": _doppler(coherence, device, k_db, at_s),
+                "doppler_hz": doppler,
+                "fading_paths": None if doppler is None else _fading_paths(still, device, at_s),
             }
         )
     return found
@@ -70,6 +75,19 @@ def _line_of_sight_db(gains: NDArray[np.complexfloating], noise: float) -> float
         return None if moving <= 0.0 else -30.0
     k_db = 10.0 * math.log10(staying / moving)
     return k_db if k_db < STEADY_K_DB else None
+
+
+def _fading_paths(still: Soundings, device: int, at_s: float) -> PathsEntry:
+    """What one look shows of a channel that fades is not what it is in the mean."""
+    looks = np.linspace(0, len(still.gains) - 1, min(len(still.gains), MOST_LOOKS)).round().astype(int)
+    noise = float(still.error_variances[device])
+    found = paths_of(still.gains[looks, device], noise, still.ofdm, -LATEST / 2.0, LATEST / 2.0)
+    return PathsEntry(
+        delays_s=tuple(((found.delays - found.delays[0]) / still.ofdm.sample_rate_hz).tolist()),
+        powers=tuple(np.mean(np.abs(found.gains) ** 2, axis=0).tolist()),
+        at_s=at_s,
+        valid_s=VALID_S["path"],
+    )
 
 
 def _doppler(coherence: CoherenceEstimate, device: int, k_db: float | None, at_s: float) -> Entry | None:

@@ -71,6 +71,15 @@ class ResponseEntry(msgspec.Struct, frozen=True, kw_only=True):
     valid_s: float
 
 
+class PathsEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean powers of paths that fade, in the unit of gain_db but linear, and their delays after the earliest."""
+
+    delays_s: tuple[float, ...]
+    powers: tuple[float, ...]
+    at_s: float
+    valid_s: float
+
+
 class CorrectedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of a transmitter again, through its correction.
 
@@ -94,8 +103,9 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     gain at the carrier. delay_s: from the instant that an index of the transmitter names to the same index of the
     receiver, mean over the paths by their power. Radios that share no start (`Profile.shared_start`) count from when
     each was started: that is then in it, and it ends with either radio's epoch. Response, phase and delay hold in the
-    middle of the device's probe. image, leakage: of the transmitter. evm_db: power of all in a burst that no channel
-    explains, noise included, over the rest. step_errors_db: by gain setting. after: once what was found is undone.
+    middle of the device's probe. fading_paths: of a channel that fades, over all soundings. image, leakage: of the
+    transmitter. evm_db: power of all in a burst that no channel explains, noise included, over the rest.
+    step_errors_db: by gain setting. after: once what was found is undone.
     """
 
     device: int
@@ -119,6 +129,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     longest_burst_s: Entry | None = None
     rician_k_db: Entry | None = None
     doppler_hz: Entry | None = None
+    fading_paths: PathsEntry | None = None
     phase_noise_deg: Entry | None = None
     phase_noise_corner_hz: Entry | None = None
     jitter_s: Entry | None = None

@@ -4,11 +4,21 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.clock import SEPARATE_STDS
 from calibration.mixer import compressed_gain
 from calibration.paths import paths_of
-from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ProfileError, ReceiverProfile
+from calibration.profile import (
+    ComplexEntry,
+    DeviceProfile,
+    Entry,
+    PathsEntry,
+    Profile,
+    ProfileError,
+    ReceiverProfile,
+    ResponseEntry,
+)
 from calibration.waveforms import probe_symbols
 from radio.decibel import from_db, to_db
 from radio.frame import element_level
@@ -16,10 +26,12 @@ from radio.impairments import NEVER_DB, FadingLaw
 from radio.measured_air import MeasuredAir, MeasuredDevice, MeasuredInterferer
 from radio.ofdm import OfdmConfig, modulate
 
-CLOSE = 1e-6  # share of a channel's energy that paths may miss, beside its noise
 EARLIEST, LATEST = -16.0, 24.0  # samples from the mean delay in which paths are sought
 PROBE_SYMBOLS = 16  # that an amplifier's mean gain is taken over
+LEAST_SCATTERING = 1e-3  # of the first path, over the power of all
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
+
+FloatArray = NDArray[np.float64]
 
 
 def measured_air(
@@ -76,22 +88,21 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
         num_active=numerology.num_active,
         sample_rate_hz=numerology.sample_rate_hz,
     )
-    response = np.array(device.response.re) + 1j * np.array(device.response.im)
+    fading, k_db, turning_hz = _fading(device)
     mean_s = device.delay_s.value if device.delay_s is not None and profile.shared_start else None
-    earliest = EARLIEST if mean_s is None else max(EARLIEST, -mean_s * ofdm.sample_rate_hz)
-    left = (CLOSE * float(np.mean(np.abs(response) ** 2)) + device.response.std**2) * len(response)
-    paths = paths_of(response, left, ofdm, min(earliest, 0.0), LATEST)
-    first_s = (mean_s or 0.0) + float(paths.delays[0]) / ofdm.sample_rate_hz
-    energy = float(np.sum(np.abs(paths.gains) ** 2))
+    if fading != "none" and device.fading_paths is not None:
+        first_s, delays_s, gains = _fading_paths(device.fading_paths, k_db, mean_s)
+    else:
+        first_s, delays_s, gains = _still_paths(device.response, ofdm, mean_s)
+    energy = float(np.sum(np.abs(gains) ** 2))
     saturation_db = _value(device.saturation_db, NEVER_DB)
     smoothness = _value(device.smoothness, 3.0)
-    fading, k_db, turning_hz = _fading(device)
     cfo_hz = 0.0 if profile.shared_clock else _value(device.cfo_hz)
     return MeasuredDevice(
         gain_db=to_db(energy) - hardware_db - _compressed_db(saturation_db, smoothness, profile, ofdm),
-        delay_s=0.0 if mean_s is None else max(first_s, 0.0),
-        tap_delays_s=tuple(((paths.delays - paths.delays[0]) / ofdm.sample_rate_hz).tolist()),
-        taps=tuple(map(complex, paths.gains / math.sqrt(energy))),
+        delay_s=max(first_s, 0.0),
+        tap_delays_s=tuple(delays_s.tolist()),
+        taps=tuple(map(complex, gains / math.sqrt(energy))),
         fading=fading,
         rician_k_db=k_db,
         doppler_hz=turning_hz,
@@ -105,6 +116,30 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
         saturation_db=saturation_db,
         rapp_smoothness=smoothness,
     )
+
+
+def _still_paths(
+    held: ResponseEntry, ofdm: OfdmConfig, mean_s: float | None
+) -> tuple[float, FloatArray, NDArray[np.complex128]]:
+    """Delay of the first path in s, 0 where nothing is known of the mean, delays of all after it, and their gains."""
+    response = np.array(held.re) + 1j * np.array(held.im)
+    earliest = EARLIEST if mean_s is None else max(EARLIEST, -mean_s * ofdm.sample_rate_hz)
+    found = paths_of(response[None], held.std**2, ofdm, min(earliest, 0.0), LATEST)
+    delays_s = found.delays / ofdm.sample_rate_hz
+    first_s = 0.0 if mean_s is None else mean_s + float(delays_s[0])
+    return first_s, delays_s - delays_s[0], found.gains[0]
+
+
+def _fading_paths(
+    held: PathsEntry, k_db: float, mean_s: float | None
+) -> tuple[float, FloatArray, NDArray[np.complex128]]:
+    """The same of the mean over the fades, without the line of sight of the first path, to the same energy."""
+    delays_s, powers = np.array(held.delays_s), np.array(held.powers)
+    total = float(powers.sum())
+    first_s = 0.0 if mean_s is None else mean_s - float(delays_s @ powers) / total
+    line = total * from_db(k_db) / (1.0 + from_db(k_db))
+    powers[0] = max(powers[0] - line, LEAST_SCATTERING * total)
+    return first_s, delays_s, np.sqrt(powers * (total / powers.sum())).astype(np.complex128)
 
 
 def _has_one_crystal(device: DeviceProfile, profile: Profile) -> bool:
