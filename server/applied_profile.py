@@ -10,7 +10,8 @@ from radio.radio_identity import RECEIVER, place_of
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedProfile:
-    """path: of the file; sha256: of what it holds; made_at_s: since 1970. devices: by number."""
+    """path: of the file; sha256: of what it holds; made_at_s: since 1970. devices: by number. for_any_radio: for those
+    of an air that is made from the profile, which have other serial numbers."""
 
     path: str
     sha256: str
@@ -18,6 +19,7 @@ class AppliedProfile:
     receiver_serial: str
     receive: ReceiveCorrection
     devices: Mapping[int, DeviceCorrection]
+    for_any_radio: bool = False
 
     @property
     def serials(self) -> dict[str, str]:

@@ -16,6 +16,8 @@ def corrected(
     if applied is None:
         return receiver, transmitters
     opened = {RECEIVER: receiver} | {place_of(device): radio for device, radio in transmitters.items()}
+    if applied.for_any_radio:
+        opened = {}
     for place, radio in opened.items():
         source = f'radio.profile = "{applied.path}"'
         if reason := wrong_radio(place, radio.status().serial, applied.serials, source):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from calibration.profile import Profile, read_profile
 from radio.air_config import AirConfig
 from radio.impairments import NEVER_DB
 from radio.measured_air import MeasuredAir, MeasuredDevice
@@ -11,7 +12,8 @@ from server.compose_measured import with_measured_air
 from server.compose_plutos import radio_setup
 from server.compose_trial import run_trial, with_scheme
 from server.config import Experiment
-from server.verdict import Appraisal, Verdict, appraise, recommend
+from server.profile_use import with_profile
+from server.verdict import Appraisal, Hold, Verdict, appraise, recommend
 
 DIMENSION = 2000
 NUM_ROUNDS = 6
@@ -40,7 +42,14 @@ def give_verdict(experiment: Experiment, profile: Path, tell: Callable[[str], No
     tell("what stands in its way")
     budget = error_budget(_chosen(remade, recommended))
     tell(f"trying {recommended} over the radios")
-    measured = _appraised(replace(experiment, link=replace(experiment.link, gap_s=gap_s)), recommended)
+    tried = replace(experiment, link=replace(experiment.link, gap_s=gap_s))
+    measured = _appraised(tried, recommended)
+    tell(f"trying {recommended} over the radios, corrected")
+    through = replace(tried, radio=replace(tried.radio, profile=str(profile)))
+    corrected = (
+        _appraised(_corrected(remade, profile), recommended),
+        _appraised(through, recommended),
+    )
     return Verdict(
         predicted=tuple(predicted),
         recommended=recommended,
@@ -48,7 +57,19 @@ def give_verdict(experiment: Experiment, profile: Path, tell: Callable[[str], No
         budget=budget,
         gap_s=gap_s,
         measured=measured,
+        corrected=corrected,
+        hold=hold_of(read_profile(profile)),
     )
+
+
+def hold_of(profile: Profile) -> Hold | None:
+    """Of the device whose phase wanders most."""
+    known = [
+        Hold(each.device, each.longest_burst_s.value, each.longest_burst_s.bound == "lower")
+        for each in profile.devices
+        if each.longest_burst_s is not None
+    ]
+    return min(known, key=lambda each: each.burst_s, default=None)
 
 
 def gap_of(experiment: Experiment) -> float:
@@ -76,6 +97,14 @@ def on_remade_air(experiment: Experiment, profile: Path, gap_s: float) -> Experi
     if experiment.link.backend == "pluto":
         known = replace(known, measured=_with_converters(known.measured))
     return known
+
+
+def _corrected(remade: Experiment, profile: Path) -> Experiment:
+    """Radios that are made from a profile, with what it corrects."""
+    known = with_profile(replace(remade, radio=replace(remade.radio, profile=str(profile))))
+    assert known.applied is not None
+    applied = replace(known.applied, for_any_radio=True)
+    return replace(known, applied=applied, radio=remade.radio)
 
 
 def error_budget(known: Experiment) -> dict[str, float]:

@@ -39,10 +39,37 @@ class Appraisal:
     failed: float
 
 
+@dataclass(frozen=True)
+class Hold:
+    """After a sounding, until a coherent sum loses 0.1 dB through a device's phase: the least of all devices.
+    is_bound: it is that at least."""
+
+    device: int
+    burst_s: float
+    is_bound: bool
+
+    def words(self, gap_s: float) -> str:
+        """What that means where so much time lies between sounding and payload."""
+        least = "at the earliest " if self.is_bound else ""
+        seen = (
+            f"a coherent sum loses 0.1 dB {least}{_milliseconds(self.burst_s)} after its sounding (device "
+            f"{self.device}), {_milliseconds(gap_s)} lie between sounding and payload"
+        )
+        if gap_s <= self.burst_s:
+            return f"phases hold: {seen}"
+        if self.is_bound:
+            return f"phases may hold: {seen}"
+        return (
+            f"phases hold for less than the gap: {seen}; shorten it (on Plutos radio.block_s and radio.lead_s), or "
+            "share a reference"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """predicted: on the air that the profile remakes. budget: of the recommended scheme, linear shares of its error
-    that each cause makes alone. measured: the same scheme over the radios themselves, None if it was not tried."""
+    that each cause makes alone. measured: the same scheme over the radios themselves, None if it was not tried.
+    corrected: the same two with what the profile corrects. hold: for how long phases do, None if nobody knows."""
 
     predicted: tuple[Appraisal, ...]
     recommended: str
@@ -50,6 +77,8 @@ class Verdict:
     budget: dict[str, float]
     gap_s: float
     measured: Appraisal | None = None
+    corrected: tuple[Appraisal, Appraisal] | None = None
+    hold: Hold | None = None
 
 
 def appraise(scheme: str, support: str, records: Sequence[Record]) -> Appraisal:
@@ -98,3 +127,7 @@ def recommend(predicted: Sequence[Appraisal]) -> tuple[str, str]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms"

@@ -22,13 +22,14 @@ def section(verdict: Verdict) -> list[Html]:
     trial = (
         "It was not tried over the radios."
         if found is None
-        else f"Tried over the radios: predicted {_level(_of(verdict).nmse_db)}, measured {_level(found.nmse_db)}"
-        + (f", {100.0 * found.failed:.0f} % of the rounds failed" if found.failed else "")
+        else f"Tried over the radios: {_pair(_of(verdict), found)}"
+        + (f"; with what the profile corrects {_pair(*verdict.corrected)}" if verdict.corrected else "")
         + "."
     )
+    hold = "" if verdict.hold is None else f" {_sentence(verdict.hold.words(verdict.gap_s))}"
     return [
         element("h2", "What these radios can do"),
-        element("p", f"Recommended: {verdict.recommended}. {_sentence(verdict.why)} {trial}"),
+        element("p", f"Recommended: {verdict.recommended}. {_sentence(verdict.why)} {trial}{hold}"),
         element(
             "p",
             f"Predicted by rounds of {_gap(verdict)} between sounding and payload over an air made from this profile; "
@@ -67,16 +68,23 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     console.print()
     console.print(shown, highlight=False)
     console.print(f"recommended: {verdict.recommended}; {verdict.why}", highlight=False, soft_wrap=True)
-    if verdict.measured is not None:
-        console.print(
-            f"tried over the radios: predicted {_level(_of(verdict).nmse_db)}, "
-            f"measured {_level(verdict.measured.nmse_db)}",
-            highlight=False,
-        )
+    for words, pair in (
+        ("tried over the radios", verdict.measured and (_of(verdict), verdict.measured)),
+        ("with what the profile corrects", verdict.corrected),
+    ):
+        if pair:
+            console.print(f"{words}: {_pair(*pair)}", highlight=False, soft_wrap=True)
+    if verdict.hold is not None:
+        console.print(verdict.hold.words(verdict.gap_s), highlight=False, soft_wrap=True)
 
 
 def _of(verdict: Verdict) -> Appraisal:
     return next(each for each in verdict.predicted if each.scheme == verdict.recommended)
+
+
+def _pair(predicted: Appraisal, measured: Appraisal) -> str:
+    failed = f", {100.0 * measured.failed:.0f} % of the rounds failed" if measured.failed else ""
+    return f"predicted {_level(predicted.nmse_db)}, measured {_level(measured.nmse_db)}{failed}"
 
 
 def _cells(each: Appraisal) -> list[str]:

@@ -2,9 +2,12 @@
 
 import pytest
 
+from calibration.profile import interval
 from radio.decibel import from_db
-from server.verdict import Appraisal, appraise, recommend
+from server.compose_verdict import hold_of
+from server.verdict import Appraisal, Hold, appraise, recommend
 from server.verdict_page import print_verdict, section
+from tests.calibration.made_profile import AT_S, device_profile, profile_of
 
 
 def rated(scheme, nmse_db, failed=0.0):
@@ -67,9 +70,39 @@ def test_page_and_terminal_say_predicted_and_measured(capsys):
         budget={"noise": 0.01, "timing": 0.0},
         gap_s=0.05,
         measured=rated("mmse", -19.46, failed=0.25),
+        corrected=(rated("mmse", -28.11), rated("mmse", -27.94)),
+        hold=Hold(3, 0.0421, is_bound=False),
     )
     page = "".join(section(verdict))
-    assert "predicted -20.0 dB, measured -19.5 dB, 25 % of the rounds failed" in page
+    assert "predicted -20.0 dB, measured -19.5 dB, 25 % of the rounds failed; with what" in page
+    assert (
+        "with what the profile corrects predicted -28.1 dB, measured -27.9 dB. Phases hold for less" in page
+    )
     assert "<td>none</td>" in page
     print_verdict(Console(width=100), verdict)
-    assert "tried over the radios: predicted -20.0 dB, measured -19.5 dB" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "tried over the radios: predicted -20.0 dB, measured -19.5 dB" in said
+    assert "with what the profile corrects: predicted -28.1 dB, measured -27.9 dB" in said
+
+
+@pytest.mark.parametrize(
+    ("is_bound", "gap_s", "words"),
+    [
+        (False, 0.005, "phases hold: a coherent sum loses 0.1 dB 42.1 ms after its sounding (device 3), 5 ms lie"),
+        (False, 0.2, "phases hold for less than the gap: "),
+        (True, 0.2, "phases may hold: a coherent sum loses 0.1 dB at the earliest 42.1 ms after"),
+    ],
+)  # fmt: skip
+def test_it_says_whether_phases_hold_until_the_payload(is_bound, gap_s, words):
+    assert Hold(3, 0.0421, is_bound).words(gap_s).startswith(words)
+
+
+def test_the_device_that_wanders_most_decides_how_long_phases_hold():
+    bounded = interval(0.03, 0.03, 0.03, AT_S, "path", "lower")
+    devices = (
+        device_profile(0, longest_burst_s=interval(0.05, 0.04, 0.06, AT_S, "path")),
+        device_profile(1),
+        device_profile(2, longest_burst_s=bounded),
+    )
+    assert hold_of(profile_of(*devices)) == Hold(2, 0.03, is_bound=True)
+    assert hold_of(profile_of(device_profile(0))) is None
