@@ -30,6 +30,7 @@ from server.config_file import build
 
 CLOSE_DB, WANTED_SHARE = 1.5, 0.9
 NUM_ROUNDS = 24
+ROUND_S = 1.0  # each round with fades of its own
 FIRST_SEED = 40_000  # a block of its own
 SCHEMES = ("mmse", "inversion")
 NUM_DEVICES = 4
@@ -60,7 +61,12 @@ def random_air(seed: int) -> Experiment:
         {
             "run": {"seed": FIRST_SEED + seed},
             "fleet": {"devices": NUM_DEVICES},
-            "link": {"backend": "waveform", "snr_db": float(rng.uniform(10.0, 25.0)), "gap_s": 5e-3},
+            "link": {
+                "backend": "waveform",
+                "snr_db": float(rng.uniform(10.0, 25.0)),
+                "gap_s": 5e-3,
+                "round_s": ROUND_S,
+            },
             "radio": {"reference": "free" if free else "shared"},
             "air": {
                 "scenario": "bench",
