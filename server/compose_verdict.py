@@ -7,6 +7,7 @@ from pathlib import Path
 from calibration.profile import Profile, read_profile
 from radio.air_config import AirConfig
 from radio.impairments import NEVER_DB
+from radio.interface import RadioError
 from radio.measured_air import MeasuredAir, MeasuredDevice
 from server.compose_measured import with_measured_air
 from server.compose_plutos import radio_setup
@@ -31,7 +32,7 @@ CONVERTER_BITS = 12  # of a Pluto, to the air and from it
 
 
 def give_verdict(experiment: Experiment, profile: Path, tell: Callable[[str], None]) -> Verdict:
-    """Predict, recommend, say why it is no better, and try. Raises ConfigError and what radios raise."""
+    """Predict, recommend, say why it is no better, and try. Raises ConfigError."""
     gap_s = gap_of(experiment)
     remade = on_remade_air(experiment, profile, gap_s)
     predicted = []
@@ -43,13 +44,17 @@ def give_verdict(experiment: Experiment, profile: Path, tell: Callable[[str], No
     budget = error_budget(_chosen(remade, recommended))
     tell(f"trying {recommended} over the radios")
     tried = replace(experiment, link=replace(experiment.link, gap_s=gap_s))
-    measured = _appraised(tried, recommended)
-    tell(f"trying {recommended} over the radios, corrected")
-    through = replace(tried, radio=replace(tried.radio, profile=str(profile)))
-    corrected = (
-        _appraised(_corrected(remade, profile), recommended),
-        _appraised(through, recommended),
-    )
+    measured, corrected, untried = None, None, ""
+    try:
+        measured = _appraised(tried, recommended)
+        tell(f"trying {recommended} over the radios, corrected")
+        through = replace(tried, radio=replace(tried.radio, profile=str(profile)))
+        corrected = (
+            _appraised(_corrected(remade, profile), recommended),
+            _appraised(through, recommended),
+        )
+    except RadioError as error:  # what was measured and predicted is not lost by that
+        untried = str(error)
     return Verdict(
         predicted=tuple(predicted),
         recommended=recommended,
@@ -57,6 +62,7 @@ def give_verdict(experiment: Experiment, profile: Path, tell: Callable[[str], No
         budget=budget,
         gap_s=gap_s,
         measured=measured,
+        untried=untried,
         corrected=corrected,
         hold=hold_of(read_profile(profile)),
     )

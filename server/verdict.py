@@ -68,8 +68,9 @@ class Hold:
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """predicted: on the air that the profile remakes. budget: of the recommended scheme, linear shares of its error
-    that each cause makes alone. measured: the same scheme over the radios themselves, None if it was not tried.
-    corrected: the same two with what the profile corrects. hold: for how long phases do, None if nobody knows."""
+    that each cause makes alone. measured: the same scheme over the radios themselves, None if it could not be tried,
+    and untried: why. corrected: predicted and measured with what the profile corrects. hold: for how long phases
+    do, None if nobody knows."""
 
     predicted: tuple[Appraisal, ...]
     recommended: str
@@ -77,6 +78,7 @@ class Verdict:
     budget: dict[str, float]
     gap_s: float
     measured: Appraisal | None = None
+    untried: str = ""
     corrected: tuple[Appraisal, Appraisal] | None = None
     hold: Hold | None = None
 

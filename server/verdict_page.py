@@ -20,7 +20,7 @@ def section(verdict: Verdict) -> list[Html]:
     """What is predicted, recommended, and was measured."""
     found = verdict.measured
     trial = (
-        "It was not tried over the radios."
+        f"It could not be tried over the radios: {verdict.untried}."
         if found is None
         else f"Tried over the radios: {_pair(_of(verdict), found)}"
         + (f"; with what the profile corrects {_pair(*verdict.corrected)}" if verdict.corrected else "")
@@ -74,6 +74,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     ):
         if pair:
             console.print(f"{words}: {_pair(*pair)}", highlight=False, soft_wrap=True)
+    if verdict.untried:
+        console.print(f"not tried over the radios: {verdict.untried}", highlight=False, soft_wrap=True)
     if verdict.hold is not None:
         console.print(verdict.hold.words(verdict.gap_s), highlight=False, soft_wrap=True)
 

@@ -2,9 +2,11 @@
 
 import pytest
 
-from calibration.profile import interval
+from calibration.profile import ResponseEntry, interval, write_profile
 from radio.decibel import from_db
-from server.compose_verdict import hold_of
+from radio.interface import RadioError
+from server.compose_verdict import give_verdict, hold_of
+from server.config_file import build
 from server.verdict import Appraisal, Hold, appraise, recommend
 from server.verdict_page import print_verdict, section
 from tests.calibration.made_profile import AT_S, device_profile, profile_of
@@ -83,6 +85,28 @@ def test_page_and_terminal_say_predicted_and_measured(capsys):
     said = capsys.readouterr().out
     assert "tried over the radios: predicted -20.0 dB, measured -19.5 dB" in said
     assert "with what the profile corrects: predicted -28.1 dB, measured -27.9 dB" in said
+
+
+def test_a_trial_that_breaks_off_costs_the_trial_alone(monkeypatch, tmp_path):
+    """The radios fail once the predictions, on the air of this process, are there."""
+    tried = []
+
+    def run_trial(experiment, num_rounds, dimension):
+        if experiment.measured is None:
+            tried.append(experiment)
+            raise RadioError("device 1: the link broke")
+        return [{"nmse": 0.01, "nmse_full": 0.5, "channel_uses": 10, "values": 5}] * num_rounds
+
+    flat = ResponseEntry(re=(1.0,) * 192, im=(0.0,) * 192, std=1e-4, at_s=AT_S, valid_s=600.0)
+    path = tmp_path / "profile.json"
+    write_profile(path, profile_of(device_profile(0, 0.0, response=flat)))
+    monkeypatch.setattr("server.compose_verdict.run_trial", run_trial)
+    experiment = build({"fleet": {"devices": 1}, "link": {"backend": "waveform"}})
+    verdict = give_verdict(experiment, path, lambda step: None)
+    assert len(tried) == 1
+    assert verdict.measured is None
+    assert verdict.recommended == "phase"
+    assert "It could not be tried over the radios: device 1: the link broke." in "".join(section(verdict))
 
 
 @pytest.mark.parametrize(
