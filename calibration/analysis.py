@@ -99,7 +99,7 @@ def _probes(capture: Capture) -> Iterator[tuple[SentBurst, float, BurstEstimate 
         window = remove_cfo(window - offset, -offset_hz, ofdm.sample_rate_hz)
         head = window[: preamble_len(ofdm) + 4 * lead + 2 * MARGIN]
         path = searcher.locate(head, device_identity(sent.device), PRESENT_FALSE_ALARM)
-        if path is None:
+        if path is None or path.delay_samples < lead:  # so early, it is something else that looks like it
             yield sent, float(start), None
             continue
         found = estimate_burst(

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from calibration.analysis import aside_estimates, together_estimates
+from calibration.analysis import aside_estimates, heard_estimates, together_estimates
 from calibration.findings import find_out
 from calibration.procedure import BandBusy, Extent, calibrate
 from calibration.profile import entries, expired, read_profile, write_profile
@@ -257,3 +257,13 @@ def test_a_device_that_a_fade_hides_for_a_moment_costs_only_what_was_asked_then(
     assert again.devices[1].crosstalk_db is None
     assert again.devices[0].jitter_s.value == pytest.approx(profile.devices[0].jitter_s.value, rel=0.05)
     assert again.devices[1].gain_db == profile.devices[1].gain_db
+
+
+def test_what_looks_like_a_probe_and_could_not_be_whole_is_not_heard(on_free_clocks):
+    """A fade or an interferer may show a preamble where none is; here, it is the arrival that was expected late."""
+    _, captures, _ = on_free_clocks
+    capture = captures["again 0"]
+    heard = [sent.device for sent, _, _ in heard_estimates(capture)]
+    late = [capture.facts["arrivals"][0] + 60.0, *capture.facts["arrivals"][1:]]
+    moved = dataclasses.replace(capture, facts=capture.facts | {"arrivals": late})
+    assert [sent.device for sent, _, _ in heard_estimates(moved)] == heard[1:]
