@@ -128,7 +128,7 @@ def estimate_burst(
         delay_samples=float(estimate_mean_delay(fitted, ofdm)),
         delay_std_samples=delay_std,
         drift=drift,
-        drift_std=math.sqrt(noise_variance / 2.0 / _drift(rows, fitted, ofdm)[1]),
+        drift_std=_drift_std(rows, fitted, noise_variance, num_taps, ofdm),
         phase_rad=math.remainder(float(np.angle(taps.sum())) + turned, 2.0 * math.pi),
         phase_std_rad=math.hypot(phase_std, wander_rad),
         cfo_hz=cfo_hz,
@@ -170,6 +170,22 @@ def _drift(rows: Complex, response: Complex, ofdm: OfdmConfig) -> tuple[float, f
     slope = -2j * np.pi * np.outer(late, bins) / ofdm.fft_len * response
     energy = max(float(np.linalg.norm(slope) ** 2), TINY)
     return float(np.vdot(slope, rows - response).real) / energy, energy
+
+
+def _drift_std(
+    rows: Complex, response: Complex, noise_variance: float, num_taps: int, ofdm: OfdmConfig
+) -> float:
+    """Of the drift, from noise, and from paths that fade: what else of the response changes evenly might be alike."""
+    late = (np.arange(len(rows)) - (len(rows) - 1) / 2.0) * ofdm.symbol_len
+    times = float(late @ late)
+    basis = tap_subspace(ofdm, num_taps, 0)
+    change = basis @ (basis.conj().T @ (late @ (rows - response))) / times  # a sample
+    alike = -2j * np.pi * (centred_bins(ofdm) - _centroid(response, ofdm)) / ofdm.fft_len * response
+    strength = max(float(np.linalg.norm(alike)) ** 2, TINY)
+    change -= np.vdot(response, change) / max(float(np.linalg.norm(response)) ** 2, TINY) * response
+    change -= np.vdot(alike, change).real / strength * alike
+    faded = max(float(np.linalg.norm(change)) ** 2 - basis.shape[1] * noise_variance / times, 0.0)
+    return math.sqrt((noise_variance / 2.0 / times + faded) / strength)
 
 
 def _centroid(response: Complex, ofdm: OfdmConfig) -> float:

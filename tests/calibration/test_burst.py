@@ -87,6 +87,37 @@ def test_noise_is_that_of_a_resource_element(trials):
     assert np.mean(shares) == pytest.approx(0.01 * OFDM.num_active / OFDM.fft_len, rel=0.05)
 
 
+def test_the_drift_of_a_still_channel_is_as_far_off_as_its_noise_says(trials):
+    """Channels that hold still show none: the deviation is little more than the noise's."""
+    scaled = np.array([e.drift / e.drift_std for e, *_ in trials])
+    assert abs(scaled.mean()) < 3.5 / np.sqrt(NUM_TRIALS)
+    assert 0.4 < scaled.std() < 1.3
+
+
+def test_paths_that_fade_are_no_certain_drift(rng):
+    """Paths that turn past each other seem to move the delay, by many deviations of the noise alone."""
+    errors, stds = [], []
+    for _ in range(20):
+        sent = LEVEL * probe(3, NUM_SYMBOLS, OFDM).astype(complex)
+        times_s = np.arange(len(sent) + 400) / RATE_HZ
+        arrived = np.zeros(len(times_s), complex)
+        for delay, gain in zip((0, 2, 5), rng.normal(size=(3, 2)) @ [1.0, 1j], strict=True):
+            turning = gain * np.exp(2j * np.pi * rng.uniform(-10.0, 10.0) * times_s)
+            arrived[START + delay : START + delay + len(sent)] += (
+                turning[START + delay : START + delay + len(sent)] * sent
+            )
+        noise = 1e-3 * LEVEL * (rng.normal(size=(len(times_s), 2)) @ [1.0, 1j])
+        found = estimate_burst(
+            (arrived + noise).astype(np.complex64), 3, NUM_SYMBOLS, OFDM,
+            start=START, cfo_hz=0.0, level=LEVEL, **TAPS,
+        )  # fmt: skip
+        errors.append(found.drift)
+        stds.append(found.drift_std)
+    scaled = np.array(errors) / np.array(stds)
+    assert np.sqrt(np.mean(scaled**2)) < 2.0
+    assert np.sqrt(np.mean(np.square(errors))) > 1e-7  # which is there to be mistaken
+
+
 def test_a_burst_that_is_cut_off_or_silent_is_refused():
     samples = np.zeros(NUM_SYMBOLS * OFDM.symbol_len, np.complex64)
     with pytest.raises(ValueError, match="does not lie within"):
