@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration.clock import ClockEstimate
 from calibration.coherence import CoherenceEstimate, estimate_coherence
-from calibration.paths import paths_of
+from calibration.delay_profile import estimate_delay_profile
 from calibration.profile import VALID_S, Entry, PathsEntry, estimate, interval
 from calibration.soundings import Soundings, remove_drift
 
@@ -18,8 +18,7 @@ SEEN = 4.0  # standard deviations of a loss of correlation that is one
 LEAST_LOSS, MOST_LOSS = 0.002, 0.1  # of the correlation, between which it goes with the square of the lag
 STEADY_K_DB = 40.0
 NUM_STRETCHES = 8
-MOST_LOOKS = 32  # at a channel, over which the powers of its paths are averaged
-LATEST = 40.0  # samples after the earliest delay, beyond which no path is sought
+EARLIEST, LATEST = -16.0, 64.0  # samples from where a sounding was expected, between which paths are sought
 Z95 = 1.959964
 
 
@@ -79,12 +78,11 @@ def _line_of_sight_db(gains: NDArray[np.complexfloating], noise: float) -> float
 
 def _fading_paths(still: Soundings, device: int, at_s: float) -> PathsEntry:
     """What one look shows of a channel that fades is not what it is in the mean."""
-    looks = np.linspace(0, len(still.gains) - 1, min(len(still.gains), MOST_LOOKS)).round().astype(int)
     noise = float(still.error_variances[device])
-    found = paths_of(still.gains[looks, device], noise, still.ofdm, -LATEST / 2.0, LATEST / 2.0)
+    found = estimate_delay_profile(still.gains[:, device], noise, still.ofdm, EARLIEST, LATEST)
     return PathsEntry(
         delays_s=tuple(((found.delays - found.delays[0]) / still.ofdm.sample_rate_hz).tolist()),
-        powers=tuple(np.mean(np.abs(found.gains) ** 2, axis=0).tolist()),
+        powers=tuple(found.powers.tolist()),
         at_s=at_s,
         valid_s=VALID_S["path"],
     )

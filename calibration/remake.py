@@ -26,6 +26,7 @@ from radio.impairments import NEVER_DB, FadingLaw
 from radio.measured_air import MeasuredAir, MeasuredDevice, MeasuredInterferer
 from radio.ofdm import OfdmConfig, modulate
 
+CLOSE = 1e-6  # share of a channel's energy that paths may miss, beside its noise
 EARLIEST, LATEST = -16.0, 24.0  # samples from the mean delay in which paths are sought
 PROBE_SYMBOLS = 16  # that an amplifier's mean gain is taken over
 LEAST_SCATTERING = 1e-3  # of the first path, over the power of all
@@ -124,10 +125,11 @@ def _still_paths(
     """Delay of the first path in s, 0 where nothing is known of the mean, delays of all after it, and their gains."""
     response = np.array(held.re) + 1j * np.array(held.im)
     earliest = EARLIEST if mean_s is None else max(EARLIEST, -mean_s * ofdm.sample_rate_hz)
-    found = paths_of(response[None], held.std**2, ofdm, min(earliest, 0.0), LATEST)
+    left = (CLOSE * float(np.mean(np.abs(response) ** 2)) + held.std**2) * len(response)
+    found = paths_of(response, left, ofdm, min(earliest, 0.0), LATEST)
     delays_s = found.delays / ofdm.sample_rate_hz
     first_s = 0.0 if mean_s is None else mean_s + float(delays_s[0])
-    return first_s, delays_s - delays_s[0], found.gains[0]
+    return first_s, delays_s - delays_s[0], found.gains
 
 
 def _fading_paths(

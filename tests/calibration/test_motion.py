@@ -37,10 +37,10 @@ def test_paths_of_a_channel_that_fades_have_their_mean_powers(rng):
     (found,) = of_motion(soundings, still, AT_S)
     assert found["doppler_hz"].value == pytest.approx(DOPPLER_HZ, rel=0.3)
     paths = found["fading_paths"]
-    assert np.array(paths.delays_s) * RATE_HZ == pytest.approx(DELAYS - DELAYS[0], abs=0.1)
-    # 32 looks at some 30 fades: the same mean as that of all within a few tenths of it
-    assert paths.powers == pytest.approx(np.mean(np.abs(gains) ** 2, axis=0), rel=0.35)
-    assert sum(paths.powers) == pytest.approx(np.mean(np.sum(np.abs(gains) ** 2, axis=1)), rel=0.2)
+    delays, powers = np.array(paths.delays_s) * RATE_HZ, np.array(paths.powers)
+    for delay, power in zip(DELAYS - DELAYS[0], np.mean(np.abs(gains) ** 2, axis=0), strict=True):
+        assert powers[np.abs(delays - delay) < 0.8].sum() == pytest.approx(power, rel=0.3)  # of some 15 fades
+    assert powers.sum() == pytest.approx(np.mean(np.abs(soundings.gains) ** 2), rel=0.01)
 
 
 def test_a_channel_that_holds_still_has_no_paths_that_fade(rng):
