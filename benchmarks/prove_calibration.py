@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -232,13 +233,14 @@ def main() -> None:
     ]
     pure = [record for record in records if record.get("is_pure") and "cfo_hz" in record]
     thermal = [record["cfo_hz"]["error"] / record["cfo_bounds_hz"][1] for record in pure]
-    results = {
+    results: dict[str, Any] = {
         "seed": arguments.seed,
         "runs": arguments.runs,
         "fading_runs": arguments.fading_runs,
         "rows": [asdict(row) | {"misses": row.misses} for row in rows],
-        "cfo_over_bound_of_the_receivers_noise_alone": float(np.sqrt(np.mean(np.square(thermal)))),
     }
+    if thermal:
+        results["cfo_over_bound_of_the_receivers_noise_alone"] = float(np.sqrt(np.mean(np.square(thermal))))
     save("calibration_truth", results, draw(rows), arguments.out)
     print(table_of(rows))
     for row in rows:
