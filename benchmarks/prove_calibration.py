@@ -207,7 +207,7 @@ def measured(path: Path | None, first_seed: int, runs: int, fading_runs: int) ->
 
 
 def _tried(seed: int, is_fading: bool) -> list[Record]:
-    """Virtual radios are served in wall time: on a machine that is too busy a link breaks, and a fade may hide a burst."""
+    """Virtual radios are served in wall time: too busy a machine breaks a link; and a fade may hide a burst."""
     for _ in range(TRIES - 1):
         try:
             return trial(seed, is_fading)
