@@ -1,6 +1,7 @@
-"""Phase noise from a probe: the phases of short pieces of it against what its channel makes of what was sent."""
+"""Phase noise from probes: the phases of short pieces of them against what their channel makes of what was sent."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from calibration.profile import interval
 from calibration.waveforms import probe
 from radio.capture import Capture, SentBurst
 from radio.hardware_correction import ReceiveCorrection, restore
+from radio.impairments import NEVER_DB
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
 
@@ -26,6 +28,7 @@ SEEN = 1e-3  # share of the strongest direction below which taps are not told ap
 TERMS = 5  # at the edges of the band, half a sample late, the next one is 0.3 % of the signal
 PADDING = 64  # samples behind a burst, so that its end and its start do not mix
 LEAST_GROUP_SNR = 20.0  # linear: below, turns are miscounted
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,29 +41,33 @@ class Hardware:
     receiver: ReceiveCorrection
 
 
-def of_oscillator(
-    capture: Capture,
-    sent: SentBurst,
-    burst: BurstEstimate,
-    hardware: Hardware,
-    noise_variance: float,
-    at_s: float,
-) -> dict[str, Any]:
-    """Entries of a device; none where noise is too strong to tell. noise_variance: of a received sample."""
-    ofdm = ofdm_of(capture)
-    num_symbols = int(capture.facts["num_symbols"])
-    expected = _expected(burst, sent, num_symbols, hardware, ofdm)
-    received = capture.samples[burst.start : burst.start + len(expected)]
-    received = restore(received, hardware.receiver)
-    still = remove_cfo(received, burst.cfo_hz, ofdm.sample_rate_hz)
-    used = slice(2 * ofdm.prefix_len, len(expected) // GROUP_LEN * GROUP_LEN)
-    power = float(np.mean(np.abs(expected[used]) ** 2))
-    if power * GROUP_LEN < LEAST_GROUP_SNR * noise_variance:
+NOTHING = Hardware(
+    mixer=Mixer(0j, 0j), saturation_db=NEVER_DB, smoothness=3.0, receiver=ReceiveCorrection()
+)  # that would still have to be undone
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One that was heard. hardware: what of both ends is in it."""
+
+    capture: Capture
+    sent: SentBurst
+    burst: BurstEstimate
+    hardware: Hardware
+
+
+def of_oscillator(probes: Sequence[Probe], noise_variance: float, at_s: float) -> dict[str, Any]:
+    """Entries of a device, from its probes, all equally long; none where noise is too strong to tell.
+
+    noise_variance: of a received sample.
+    """
+    seen = [each for each in (_phases(probe, noise_variance) for probe in probes) if each is not None]
+    if not seen:
         return {}
-    phases, variance = burst_phases(
-        still[used], expected[used].astype(np.complex64), GROUP_LEN, noise_variance
-    )
-    interval_s = GROUP_LEN / ofdm.sample_rate_hz
+    rate_hz = probes[0].capture.config.sample_rate_hz
+    phases = np.stack([each for each, _ in seen])
+    variance = float(np.mean([each for _, each in seen]))
+    interval_s = GROUP_LEN / rate_hz
     found = estimate_phase_noise(phases, interval_s, interval_s, variance, variance * 0.02)
     if not found.seen or not math.isfinite(found.rms_deg):
         highest = float(found.rms_interval_deg[1])
@@ -75,6 +82,22 @@ def of_oscillator(
             found.corner_hz, *found.corner_interval_hz, at_s, "hardware"
         )
     return entries
+
+
+def _phases(probe: Probe, noise_variance: float) -> tuple[FloatArray, float] | None:
+    """(num_groups,) and their variance through noise; None where that is too strong."""
+    capture, burst = probe.capture, probe.burst
+    ofdm = ofdm_of(capture)
+    num_symbols = int(capture.facts["num_symbols"])
+    expected = _expected(burst, probe.sent, num_symbols, probe.hardware, ofdm)
+    received = capture.samples[burst.start : burst.start + len(expected)]
+    received = restore(received, probe.hardware.receiver)
+    still = remove_cfo(received, burst.cfo_hz - float(capture.facts["offset_hz"]), ofdm.sample_rate_hz)
+    used = slice(2 * ofdm.prefix_len, len(expected) // GROUP_LEN * GROUP_LEN)
+    power = float(np.mean(np.abs(expected[used]) ** 2))
+    if power * GROUP_LEN < LEAST_GROUP_SNR * noise_variance:
+        return None
+    return burst_phases(still[used], expected[used].astype(np.complex64), GROUP_LEN, noise_variance)
 
 
 def _expected(

@@ -95,7 +95,7 @@ def calibrate(
 
 def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
     """Of those that were not heard why."""
-    missing = {}
+    missing: dict[int, str] = {}
     for device in devices:
         for attempt in range(MEETINGS):
             tell(f"meeting device {device}" + " again" * (attempt > 0))

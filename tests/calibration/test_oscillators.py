@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from calibration.burst import estimate_burst
-from calibration.mixer import Mixer
-from calibration.oscillators import Hardware, of_oscillator, slid
+from calibration.oscillators import NOTHING, Probe, of_oscillator, slid
 from calibration.waveforms import PROBE_SYMBOLS, probe
 from radio.capture import Capture, SentBurst
-from radio.hardware_correction import ReceiveCorrection
-from radio.impairments import NEVER_DB
 from radio.interface import RadioConfig
 from radio.ofdm import OfdmConfig
 from sim_backend.interpolate import resample
@@ -20,7 +17,6 @@ OFDM = OfdmConfig()
 RATE_HZ = OFDM.sample_rate_hz
 RADIO = RadioConfig(sample_rate_hz=RATE_HZ, center_hz=915e6)
 LEVEL, START, NOISE_VARIANCE = 0.1, 200, 1e-6  # 30 dB below the signal
-PERFECT = Hardware(mixer=Mixer(0j, 0j), saturation_db=NEVER_DB, smoothness=3.0, receiver=ReceiveCorrection())
 
 
 def found(rng, drift, noise_deg, corner_hz=1e4):
@@ -41,10 +37,10 @@ def found(rng, drift, noise_deg, corner_hz=1e4):
     burst = estimate_burst(
         heard, 0, PROBE_SYMBOLS, OFDM, start=START, cfo_hz=0.0, level=LEVEL, num_taps=40, lead=16
     )
-    facts = {"ofdm": dataclasses.asdict(OFDM), "num_symbols": PROBE_SYMBOLS}
+    facts = {"ofdm": dataclasses.asdict(OFDM), "num_symbols": PROBE_SYMBOLS, "offset_hz": 0.0}
     capture = Capture(samples=heard, start_index=0, config=RADIO, step="alone", facts=facts)
     sent = SentBurst(device=0, start_index=START, num_samples=len(samples), label="probe", level=LEVEL)
-    return of_oscillator(capture, sent, burst, PERFECT, NOISE_VARIANCE, 0.0)
+    return of_oscillator([Probe(capture, sent, burst, NOTHING)], NOISE_VARIANCE, 0.0)
 
 
 @pytest.mark.parametrize("drift", [0.0, 10e-6, -20e-6])
