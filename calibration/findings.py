@@ -363,7 +363,7 @@ def _hardware(device: Mapping[str, Any], receiver: Mapping[str, Any]) -> Hardwar
         entry = held.get(name)
         return entry.value if entry is not None and abs(entry.value) > SIGNIFICANT * entry.std else 0j
 
-    seen = "saturation_db" in device and "smoothness" in device
+    seen = device.get("saturation_db") is not None and device.get("smoothness") is not None
     return Hardware(
         mixer=Mixer(there(device, "image"), there(device, "leakage")),
         saturation_db=device["saturation_db"].value if seen else NEVER_DB,

@@ -28,6 +28,7 @@ SEEN = 1e-3  # share of the strongest direction below which taps are not told ap
 TERMS = 5  # at the edges of the band, half a sample late, the next one is 0.3 % of the signal
 PADDING = 64  # samples behind a burst, so that its end and its start do not mix
 LEAST_GROUP_SNR = 20.0  # linear: below, turns are miscounted
+FASTEST_HZ = 100e3  # corner up to which a bound holds: of faster noise less is seen in a group
 FloatArray = NDArray[np.float64]
 
 
@@ -70,7 +71,7 @@ def of_oscillator(probes: Sequence[Probe], noise_variance: float, at_s: float) -
     interval_s = GROUP_LEN / rate_hz
     found = estimate_phase_noise(phases, interval_s, interval_s, variance, variance * 0.02)
     if not found.seen or not math.isfinite(found.rms_deg):
-        highest = float(found.rms_interval_deg[1])
+        highest = float(found.rms_interval_deg[1]) / math.sqrt(_common_share(FASTEST_HZ * interval_s))
         if not math.isfinite(highest):
             return {}
         return {"phase_noise_deg": interval(highest, highest, highest, at_s, "hardware", "upper")}
@@ -82,6 +83,12 @@ def of_oscillator(probes: Sequence[Probe], noise_variance: float, at_s: float) -
             found.corner_hz, *found.corner_interval_hz, at_s, "hardware"
         )
     return entries
+
+
+def _common_share(corner: float) -> float:
+    """Of the variance of one-pole noise, what is left in the mean over a time: corner in cycles over it."""
+    turns = 2.0 * math.pi * corner
+    return 2.0 / turns**2 * (turns - 1.0 + math.exp(-turns))
 
 
 def _phases(probe: Probe, noise_variance: float) -> tuple[FloatArray, float] | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.clock import SEPARATE_STDS
 from calibration.mixer import compressed_gain
@@ -19,6 +20,8 @@ from radio.ofdm import OfdmConfig, modulate
 CLOSE = 1e-6  # share of a channel's energy that paths may miss, beside its noise
 EARLIEST, LATEST = -16.0, 24.0  # samples from the mean delay in which paths are sought
 PROBE_SYMBOLS = 16  # that an amplifier's mean gain is taken over
+FloatArray = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
 
 
@@ -27,9 +30,11 @@ def measured_air(
     tx_db: Callable[[float], float],
     rx_db: Callable[[float], float],
     converter_noise: float = 0.0,
+    passband: Callable[[FloatArray], Complex] = lambda freqs_hz: np.ones(len(freqs_hz), dtype=np.complex128),
 ) -> MeasuredAir:
     """tx_db, rx_db: what a radio's gain settings do, from full scale to what `MeasuredAir` means by it.
-    converter_noise: power of a sample, full scale 1, that the remade receiver's converter adds by itself.
+    converter_noise: power of a sample, full scale 1, that the remade receiver's converter adds by itself. passband:
+    response at frequencies from the carrier, in Hz, that the remade radios' own filters have.
 
     Raises ProfileError where a device lacks what an air needs.
     """
@@ -43,7 +48,7 @@ def measured_air(
     )
     return MeasuredAir(
         devices=tuple(
-            _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db) for each in profile.devices
+            _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db, passband) for each in profile.devices
         ),
         noise_variance=own * from_db(-rx_gain_db),
         sample_rate_hz=profile.numerology.sample_rate_hz,
@@ -52,7 +57,12 @@ def measured_air(
     )
 
 
-def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> MeasuredDevice:
+def _device(
+    device: DeviceProfile,
+    profile: Profile,
+    hardware_db: float,
+    passband: Callable[[FloatArray], Complex],
+) -> MeasuredDevice:
     if device.response is None:
         raise ProfileError(
             f"device {device.device} was not heard when the profile was made; calibrate again, or take it out"
@@ -65,6 +75,7 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
         sample_rate_hz=numerology.sample_rate_hz,
     )
     response = np.array(device.response.re) + 1j * np.array(device.response.im)
+    response /= passband(ofdm.active_freqs_hz)
     mean_s = device.delay_s.value if device.delay_s is not None and profile.shared_start else None
     earliest = EARLIEST if mean_s is None else max(EARLIEST, -mean_s * ofdm.sample_rate_hz)
     left = (CLOSE * float(np.mean(np.abs(response) ** 2)) + device.response.std**2) * len(response)

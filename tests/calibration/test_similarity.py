@@ -113,7 +113,20 @@ def test_what_noise_alone_makes_is_neither_scored_nor_different():
     found = compare_profiles(noisy(), noisy())
     assert found.num_entries == 100
     assert len(found.differing) <= 13  # 95 % of them agree; more than that in one of a thousand cases
+    assert set(found.scores) == {"response"}
     assert found.scores["response"].low <= 1.0 - 1e-4 <= found.scores["response"].high
+
+
+def test_what_both_can_only_bound_from_above_is_not_scored_what_one_has_seen_is():
+    def jitters(*entries):
+        return profile(*({"jitter_s": each} for each in entries))
+
+    bounds = [interval(value, value, value, 0.0, "hardware", "upper") for value in (1e-9, 3e-9)]
+    seen = entry(2e-9, 1e-10)
+    found = compare_profiles(jitters(bounds[0], seen), jitters(bounds[1], bounds[0]))
+    assert found.scores["jitter_s"].value == pytest.approx(1.0 - 1.0 / 3.0)
+    assert found.num_entries == 2
+    assert compare_profiles(jitters(bounds[0]), jitters(bounds[1])).scores == {}
 
 
 def test_bounds_agree_with_what_lies_on_their_open_side():
