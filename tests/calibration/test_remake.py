@@ -1,7 +1,6 @@
 """An air from a profile: what the remade radios do by themselves is not in it a second time."""
 
 import numpy as np
-import pytest
 from made_profile import AT_S, NUMEROLOGY, device_profile, profile_of
 
 from calibration.profile import ResponseEntry
@@ -30,5 +29,4 @@ def test_filters_of_the_remade_radios_are_taken_out_of_the_paths():
     (device,) = measured_air(profile, lambda gain_db: 0.0, lambda gain_db: 0.0, passband=passband).devices
     paths = np.exp(-2j * np.pi * np.outer(freqs_hz, device.tap_delays_s)) @ np.array(device.taps)
     again = 10.0 ** (device.gain_db / 20.0) * paths * passband(freqs_hz)
-    assert abs(np.vdot(again, seen)) == pytest.approx(np.linalg.norm(again) * np.linalg.norm(seen), rel=1e-5)
-    assert np.linalg.norm(again) == pytest.approx(np.linalg.norm(seen), rel=1e-3)
+    np.testing.assert_allclose(np.abs(again), np.abs(seen), rtol=3e-3)  # but for its delay
