@@ -169,11 +169,19 @@ def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
         [from_db(value) if powers else value for value in (each.value, each.low, each.high)]
         for each in (first, second)
     )
+    if first.bound and not second.bound:  # a bound stands for what on its open side is nearest
+        a = _nearest(a, first, b)
+    elif second.bound and not first.bound:
+        b = _nearest(b, second, a)
     scale = max(abs(a) + abs(b), TINY)
     if first.bound and first.bound == second.bound:  # as alike as what can be said
         return Score(*[1.0 - abs(a - b) / scale] * 3)
     reach = math.hypot(max(abs(end - a) for end in a_ends), max(abs(end - b) for end in b_ends))
     return _within(1.0 - abs(a - b) / scale, min(reach / scale, 1.0))
+
+
+def _nearest(bound: float, entry: Entry, value: float) -> float:
+    return min(bound, value) if entry.bound == "upper" else max(bound, value)
 
 
 def _of_signed(
@@ -222,5 +230,14 @@ def _gains(entry: ResponseEntry) -> Complex:
 
 
 def _turned_to(first: Complex, second: Complex) -> Complex:
-    """The second with the phase that brings it closest to the first: phases are entries of their own."""
-    return np.asarray(second * np.exp(-1j * np.angle(np.vdot(first, second))))
+    """The second with the phase and the delay that bring it closest to the first: these are entries of their own, and a
+    delay's error, which both ends of the band show together, is no noise of the subcarriers."""
+    places = np.arange(len(first)) - (len(first) - 1) / 2.0
+    for _ in range(2):
+        second = second * np.exp(-1j * np.angle(np.vdot(first, second)))
+        products = first.conj() * second
+        weights = np.abs(products)
+        centred = places - np.sum(weights * places) / max(float(weights.sum()), TINY)
+        slope = float(products.imag @ centred) / max(float(weights @ centred**2), TINY)
+        second = second * np.exp(-1j * slope * centred)
+    return np.asarray(second)
