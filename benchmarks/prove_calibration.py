@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ from benchmarks.proof_output import FIGURES, report_progress, save
 from calibration.figure_style import COLOURS, new_figure, tidy
 from radio.interface import RadioError
 
-FIRST_SEED = 70_000_000  # nothing else uses this one and those that follow
+FIRST_SEED = 72_000_000  # nothing else uses this one and those that follow
 FADING_SEED = 10_000  # behind the first
 STANDARD_ERRORS = 3.5
 CENTRAL = 0.999
@@ -129,8 +130,13 @@ def row_of(quantity: Quantity, records: list[Record]) -> Row:
         covered=sum(entry["covered"] for entry in entries),
         allowed=(int(binom.ppf(tails[0], len(entries), 0.95)), int(binom.ppf(tails[1], len(entries), 0.95))),
         bounds=len(bounds),
-        wrong_bounds=sum(bound["error"] > 0.0 for bound in bounds),
+        wrong_bounds=sum(_is_wrong(bound) for bound in bounds),
     )
+
+
+def _is_wrong(bound: Record) -> bool:
+    """Whether the truth lies on the closed side."""
+    return bool(bound["error"] > 0.0 if bound["bound"] == "lower" else bound["error"] < 0.0)
 
 
 def _standard_errors(errors: list[float], seeds: list[int]) -> float:
@@ -206,11 +212,11 @@ def measured(path: Path | None, first_seed: int, runs: int, fading_runs: int) ->
 
 
 def _tried(seed: int, is_fading: bool) -> list[Record]:
-    """Virtual radios are served in wall time: on a machine that is too busy a link breaks."""
+    """Virtual radios are served in wall time: too busy a machine breaks a link; and a fade may hide a burst."""
     for _ in range(TRIES - 1):
         try:
             return trial(seed, is_fading)
-        except (RadioError, TimeoutError) as error:
+        except (RadioError, TimeoutError, LookupError) as error:
             print(f"seed {seed}: {error}; once more", file=sys.stderr)
     return trial(seed, is_fading)
 
@@ -232,13 +238,14 @@ def main() -> None:
     ]
     pure = [record for record in records if record.get("is_pure") and "cfo_hz" in record]
     thermal = [record["cfo_hz"]["error"] / record["cfo_bounds_hz"][1] for record in pure]
-    results = {
+    results: dict[str, Any] = {
         "seed": arguments.seed,
         "runs": arguments.runs,
         "fading_runs": arguments.fading_runs,
         "rows": [asdict(row) | {"misses": row.misses} for row in rows],
-        "cfo_over_bound_of_the_receivers_noise_alone": float(np.sqrt(np.mean(np.square(thermal)))),
     }
+    if thermal:
+        results["cfo_over_bound_of_the_receivers_noise_alone"] = float(np.sqrt(np.mean(np.square(thermal))))
     save("calibration_truth", results, draw(rows), arguments.out)
     print(table_of(rows))
     for row in rows:

@@ -33,6 +33,7 @@ FIRST_SEED = 71_000_000  # nothing else uses this one and those that follow
 BACKENDS = {"waveform": "in one process", "pluto": "virtual Plutos"}
 LEAST_AGREEING, LEAST_SIMILARITY, MOST_APART = 0.9, 0.98, 0.02
 DEVICES = 4
+ANEW = 500_000  # added to a seed
 TRAINING = """
 [run]
 seed = {seed}
@@ -95,9 +96,9 @@ def profile_of(known: Experiment, span_s: float) -> Profile:
 
 
 def remade(known: Experiment, path: Path) -> Experiment:
-    """The same radios on the air that a profile states."""
-    link = replace(known.link, noise="figure")
-    return with_measured_air(replace(known, link=link, air=AirConfig(profile=str(path))))
+    """The same radios on the air that a profile states, noise and phase noise drawn anew."""
+    link, run = replace(known.link, noise="figure"), replace(known.run, seed=known.run.seed + ANEW)
+    return with_measured_air(replace(known, run=run, link=link, air=AirConfig(profile=str(path))))
 
 
 def round_trip(backend: str, seed: int, folder: Path, span_s: float) -> Similarity:

@@ -26,6 +26,7 @@ ITERATIONS = 4
 NUM_DRAWS = 100  # of noise, for the deviation of what is no linear function of the channel
 SEEN = 1e-3  # share of the strongest direction below which taps are not told apart
 LONGEST_MEMORY = 0.8  # correlation of the phase noise of symbols beside each other; more is seen as an offset
+CERTAIN = 4.0  # standard deviations of a response's change that is one
 TINY = 1e-300
 Complex = NDArray[np.complex128]
 
@@ -175,17 +176,21 @@ def _drift(rows: Complex, response: Complex, ofdm: OfdmConfig) -> tuple[float, f
 def _drift_std(
     rows: Complex, response: Complex, noise_variance: float, num_taps: int, ofdm: OfdmConfig
 ) -> float:
-    """Of the drift, from noise, and from paths that fade: what else of the response changes evenly might be alike."""
+    """Through noise, and through a channel that fades: paths that come and go move their mean delay as a clock does.
+    As far as a response changes evenly in time beyond turning and being delayed, it may be delayed by that as well."""
     late = (np.arange(len(rows)) - (len(rows) - 1) / 2.0) * ofdm.symbol_len
-    times = float(late @ late)
     basis = tap_subspace(ofdm, num_taps, 0)
-    change = basis @ (basis.conj().T @ (late @ (rows - response))) / times  # a sample
-    alike = -2j * np.pi * (centred_bins(ofdm) - _centroid(response, ofdm)) / ofdm.fft_len * response
-    strength = max(float(np.linalg.norm(alike)) ** 2, TINY)
-    change -= np.vdot(response, change) / max(float(np.linalg.norm(response)) ** 2, TINY) * response
-    change -= np.vdot(alike, change).real / strength * alike
-    faded = max(float(np.linalg.norm(change)) ** 2 - basis.shape[1] * noise_variance / times, 0.0)
-    return math.sqrt((noise_variance / 2.0 / times + faded) / strength)
+    change = (late @ (rows - response) / (late @ late)) @ basis.conj() @ basis.T
+    for known in (1j * response, 1j * (centred_bins(ofdm) - _centroid(response, ofdm)) * response):
+        change = change - known * np.vdot(known, change).real / max(float(np.linalg.norm(known) ** 2), TINY)
+    freedom = 2 * basis.shape[1] - 2
+    each = noise_variance / 2.0 / float(late @ late)  # of each of them
+    excess = float(np.linalg.norm(change) ** 2) - freedom * each
+    moved = (
+        excess / 2.0 if excess > CERTAIN * math.sqrt(2.0 * freedom) * each else 0.0
+    )  # two paths have two left
+    energy = _drift(rows, response, ofdm)[1]
+    return math.sqrt((noise_variance / 2.0 + moved * float(late @ late)) / energy)
 
 
 def _centroid(response: Complex, ofdm: OfdmConfig) -> float:

@@ -216,7 +216,9 @@ def _cross(
     power = 2.0
     if last > 0 and fallen[before] > 2.0 * stds[before]:
         power = np.log(fallen[last] / fallen[before]) / np.log(lags_s[last] / lags_s[before])
-    lag_s = max(float(lags_s[last] * ((1.0 - level) / fallen[last]) ** (1.0 / power)), float(lags_s[before]))
+    lag_s = float(lags_s[last] * ((1.0 - level) / fallen[last]) ** (1.0 / power))
+    if last > 0:  # before the shortest lag it may lie anywhere
+        lag_s = max(lag_s, float(lags_s[before]))
     leapt = fallen[last] > FAR * (1.0 - level) and lags_s[last] > GAP * lags_s[before]
     return lag_s, not leapt, float(lags_s[before]) if leapt else lag_s
 

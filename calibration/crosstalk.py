@@ -36,6 +36,7 @@ def estimate_crosstalk(
     together_variance: FloatArray,
     num_taps: int | None = None,
     wander_rad: float = 0.0,
+    comparisons: int = 1,
 ) -> CrosstalkEstimate:
     """Compare soundings of the same layout.
 
@@ -43,7 +44,8 @@ def estimate_crosstalk(
     (num_devices, num_active). alone_variance (num_devices, num_devices), together_variance (num_devices,): expected
     |error|^2 of a gain. num_taps: degrees of freedom of a response's errors, None for one each. wander_rad: rms turn of
     a clock between the soundings, as its drift and structure function give it: a phase that changed by so much tells
-    nothing of the others.
+    nothing of the others. comparisons: leakages of which the largest will be picked; intervals and bounds are then so
+    wide that all of them hold together with 95 % (Bonferroni).
     """
     num_devices, num_active = together.shape
     if alone.shape != (num_devices, num_devices, num_active):
@@ -59,6 +61,8 @@ def estimate_crosstalk(
             raise ValueError(f"{name} must be {shape} numbers of at least 0, got shape {values.shape}")
     if num_taps is not None and not 1 <= num_taps <= num_active:
         raise ValueError(f"num_taps must be in [1, {num_active}] (num_active), got {num_taps}")
+    if comparisons < 1:
+        raise ValueError(f"comparisons must be at least 1, got {comparisons}")
     freedom = num_active if num_taps is None else num_taps
     own = alone[np.arange(num_devices), np.arange(num_devices)].astype(np.complex128)
     own_variance = np.diag(alone_variance)
@@ -76,7 +80,7 @@ def estimate_crosstalk(
     )
     each = np.sqrt(relative / 2.0)
     together_power = np.maximum(np.mean(np.abs(together) ** 2, axis=1) - together_variance, 1e-300)
-    leakage, interval, bound = _leakage(powers, alone_variance, own_power, freedom)
+    leakage, interval, bound = _leakage(powers, alone_variance, own_power, freedom, 0.05 / comparisons)
     return CrosstalkEstimate(
         gain_change_db=20.0 * np.log10(np.maximum(np.abs(factors), 1e-15)),
         gain_change_std_db=20.0 / np.log(10.0) * each,
@@ -90,9 +94,10 @@ def estimate_crosstalk(
 
 
 def _leakage(
-    powers: FloatArray, variances: FloatArray, own_power: FloatArray, freedom: int
+    powers: FloatArray, variances: FloatArray, own_power: FloatArray, freedom: int, outside: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Leakage in dB, (..., 2) its interval, and its one-sided bound, relative to the power of who sends.
+    outside: probability that the truth is not within.
 
     With noise, 2 freedom power / variance has a non-central chi-square law of 2 freedom degrees, whose parameter is
     that ratio without noise: inverted exactly. The own power's uncertainty is added to the ends.
@@ -103,9 +108,10 @@ def _leakage(
     unlucky = np.maximum(seen, 2.0 * freedom)
     low, high, bound = (
         scipy.special.chndtrinc(at, 2.0 * freedom, level)
-        for at, level in ((seen, 0.975), (unlucky, 0.025), (unlucky, 0.05))
+        for at, level in ((seen, 1.0 - outside / 2.0), (unlucky, outside / 2.0), (unlucky, outside))
     )
-    clear = (scipy.special.chndtr(seen, 2.0 * freedom, 0.0) > 0.975) & (low > 0.0)
+    clear = (scipy.special.chndtr(seen, 2.0 * freedom, 0.0) > 1.0 - outside / 2.0) & (low > 0.0)
+    reach = float(scipy.special.ndtri(1.0 - outside / 2.0))
     scale = least / (2.0 * freedom) / own_power[:, None]
     own_db = 10.0 / np.log(10.0) * np.sqrt(2.0 * np.diag(variances) / (freedom * own_power))[:, None]
     middle_db, low_db, high_db, bound_db = (
@@ -114,8 +120,8 @@ def _leakage(
     )
     interval = np.stack(
         [
-            np.where(clear, middle_db - np.hypot(middle_db - low_db, 1.96 * own_db), -np.inf),
-            np.where(clear, middle_db + np.hypot(high_db - middle_db, 1.96 * own_db), high_db),
+            np.where(clear, middle_db - np.hypot(middle_db - low_db, reach * own_db), -np.inf),
+            np.where(clear, middle_db + np.hypot(high_db - middle_db, reach * own_db), high_db),
         ],
         axis=2,
     )

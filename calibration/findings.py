@@ -30,7 +30,7 @@ from calibration.levels import estimate_levels
 from calibration.mixer import Mixer, remove_compression
 from calibration.motion import of_motion
 from calibration.multipath import estimate_multipath
-from calibration.oscillators import Hardware, of_oscillator
+from calibration.oscillators import NOTHING, Hardware, Probe, of_oscillator
 from calibration.power import NoiseEstimate
 from calibration.profile import (
     VALID_S,
@@ -73,7 +73,7 @@ def find_out(captures: Mapping[str, Capture]) -> Profile:
 
 
 def found_first(captures: Mapping[str, Capture]) -> Profile:
-    """Without what was measured through corrections."""
+    """Without what was measured through corrections, and without oscillators, which are in that too."""
     silence = captures["silence"]
     facts, ofdm = silence.facts, ofdm_of(silence)
     at_s = float(facts["at_s"])
@@ -112,9 +112,6 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     receiver: dict[str, Any] = {}
     if "aside" in captures:
         receiver = _of_front_ends(captures["aside"], found, at_s)
-    for sent, burst in probes:
-        known = _hardware(found[sent.device], receiver)
-        found[sent.device] |= of_oscillator(captures["alone"], sent, burst, known, quiet.noise.variance, at_s)
     hardware = facts["hardware"]
     return Profile(
         made_at_s=at_s,
@@ -168,7 +165,8 @@ def _disturbance(silence: Capture, at_s: float) -> Entry:
 
 
 def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
-    """A profile with what was measured through corrections, if that was done."""
+    """A profile of all captures but for oscillators and what was measured through corrections, with these."""
+    profile = _with_oscillators(profile, captures)
     capture = captures.get("alone" + CORRECTED)
     if capture is None:
         return profile
@@ -192,6 +190,30 @@ def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile
     return msgspec.structs.replace(
         profile, receiver=receiver, devices=devices, gain_spread_after_db=_gain_spread_db(found)
     )
+
+
+def _with_oscillators(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
+    """Phase noise from every long probe: one alone tells its corner to a factor of two."""
+    probes: dict[int, list[Probe]] = {}
+    known = {
+        each.device: _hardware(msgspec.structs.asdict(each), msgspec.structs.asdict(profile.receiver))
+        for each in profile.devices
+    }
+    for step in ("alone", "aside"):
+        for through, capture in ((False, captures.get(step)), (True, captures.get(step + CORRECTED))):
+            if capture is None:
+                continue
+            for sent, _, burst in heard_estimates(capture):
+                hardware = NOTHING if through else known[sent.device]
+                probes.setdefault(sent.device, []).append(Probe(capture, sent, burst, hardware))
+    noise = silence_report(captures["silence"]).noise
+    devices = tuple(
+        msgspec.structs.replace(
+            each, **of_oscillator(probes.get(each.device, ()), noise.variance, profile.made_at_s)
+        )
+        for each in profile.devices
+    )
+    return msgspec.structs.replace(profile, devices=devices)
 
 
 def _of_probe(
@@ -352,7 +374,7 @@ def _hardware(device: Mapping[str, Any], receiver: Mapping[str, Any]) -> Hardwar
         entry = held.get(name)
         return entry.value if entry is not None and abs(entry.value) > SIGNIFICANT * entry.std else 0j
 
-    seen = "saturation_db" in device and "smoothness" in device
+    seen = device.get("saturation_db") is not None and device.get("smoothness") is not None
     return Hardware(
         mixer=Mixer(there(device, "image"), there(device, "leakage")),
         saturation_db=device["saturation_db"].value if seen else NEVER_DB,

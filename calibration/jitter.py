@@ -70,7 +70,10 @@ def estimate_jitter(
     freedom = count - len(line)
     total = float(np.sum(left**2)) / freedom
     measured = float(np.mean(delay_stds_samples**2))
-    low, high = total * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
+    unlucky = np.array(
+        [total, max(total, measured)]
+    )  # less than the measurement's part is luck: it bounds nothing
+    low, high = unlucky * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
     jitter, least, most = np.sqrt(
         np.maximum([total - measured, low - measured, high - measured], 0.0)
     ).tolist()

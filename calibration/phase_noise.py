@@ -96,26 +96,28 @@ def estimate_phase_noise(
     noise_variance: float,
     noise_std: float = 0.0,
 ) -> PhaseNoiseEstimate:
-    """Strength, corner and spectrum from (num_phases,) unwrapped phases `interval_s` apart, averaged over `window_s`.
+    """Strength, corner and spectrum from (num_phases,) unwrapped phases `interval_s` apart, averaged over `window_s`,
+    or from those of several captures, (num_captures, num_phases).
 
     noise_variance: of a phase through measurement noise, rad^2, with its standard deviation. An offset of the phase and
-    of the frequency are removed from each twelfth of the capture.
+    of the frequency are removed from each capture.
     """
-    block_len = len(phases_rad) // NUM_BLOCKS
+    rows = np.atleast_2d(phases_rad)
+    block_len = rows.shape[1] // NUM_BLOCKS
     if block_len < MIN_BLOCK_LEN:
         raise ValueError(
-            f"phase noise needs at least {NUM_BLOCKS * MIN_BLOCK_LEN} phases, got {len(phases_rad)}; record longer"
+            f"phase noise needs at least {NUM_BLOCKS * MIN_BLOCK_LEN} phases, got {rows.shape[1]}; record longer"
         )
     if not 0.0 <= window_s <= interval_s:
         raise ValueError(f"window_s must be in [0, {interval_s:g}] (interval_s), got {window_s:g}")
-    straight = scipy.signal.detrend(phases_rad[: NUM_BLOCKS * block_len])
-    freqs_hz, spectra = _spectra(straight.reshape(NUM_BLOCKS, block_len), interval_s)
+    straight = scipy.signal.detrend(rows[:, : NUM_BLOCKS * block_len], axis=1)
+    freqs_hz, spectra = _spectra(straight.reshape(-1, block_len), interval_s)
     model = one_pole_model(block_len, interval_s, window_s)
     counts = np.bincount(model.bands)
     spectrum = np.bincount(model.bands, spectra.mean(axis=0)) / counts
     centres_hz = np.bincount(model.bands, freqs_hz) / counts
     floor = noise_variance * interval_s
-    looks = counts * (NUM_BLOCKS / HANN_WIDTH)
+    looks = counts * (len(spectra) / HANN_WIDTH)
     fit = model.fit(spectrum, looks, floor)
     seen = fit.gain > CERTAIN
     counted = looks
@@ -125,7 +127,7 @@ def estimate_phase_noise(
         counted = np.where(centres_hz <= end_hz, looks, 0.0)
         fit = model.fit(spectrum, counted, floor, near=fit)
     common = _common(straight, noise_variance, noise_std)
-    levels, levels_interval = _undo(spectrum, counts, centres_hz, floor, fit, model)
+    levels, levels_interval = _undo(spectrum, looks, centres_hz, floor, fit, model)
     rms = corner = _Summary(np.nan, np.nan, (0.0, np.inf))
     if seen:
         moved = [
@@ -173,9 +175,11 @@ def _spectra(blocks: FloatArray, interval_s: float) -> tuple[FloatArray, FloatAr
 
 
 def _common(straight: FloatArray, noise_variance: float, noise_std: float) -> "_Summary":
-    """Root mean square, deviation and 95 % interval in degrees: chi-square, its freedom from the spectrum."""
-    lines = np.abs(scipy.fft.rfft(straight)[1:]) ** 2
-    total = float(np.sum(straight**2)) / (len(straight) - 2)
+    """Root mean square, deviation and 95 % interval in degrees: chi-square, its freedom from the spectrum.
+
+    straight: (num_captures, num_phases)."""
+    lines = np.abs(scipy.fft.rfft(straight, axis=1)[:, 1:]) ** 2
+    total = float(np.sum(straight**2)) / (straight.size - 2 * len(straight))
     freedom = max(
         float(4.0 * np.sum(lines) ** 2 / np.sum(lines**2)), 1.0
     )  # squares of exponentials are double
@@ -191,14 +195,14 @@ def _common(straight: FloatArray, noise_variance: float, noise_std: float) -> "_
 
 def _undo(
     spectrum: FloatArray,
-    counts: NDArray[np.intp],
+    looks: FloatArray,
     freqs_hz: FloatArray,
     floor: float,
     fit: OnePoleFit,
     model: OnePoleModel,
 ) -> tuple[FloatArray, FloatArray]:
     """(num_bands,) L(f) in dBc/Hz and (num_bands, 2) its interval, window and folding undone as in the model."""
-    freedom = 2.0 * NUM_BLOCKS * np.maximum(counts / HANN_WIDTH, 1.0)
+    freedom = 2.0 * np.maximum(looks, NUM_BLOCKS)
     low = spectrum * freedom / scipy.stats.chi2.ppf(0.975, freedom)
     high = spectrum * freedom / scipy.stats.chi2.ppf(0.025, freedom)
     ratio = endless_spectrum(freqs_hz, 1.0, fit.corner_hz) / model.shape(fit.corner_hz)

@@ -30,6 +30,7 @@ GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
 MIN_GAIN_DB = -89.75  # of an AD936x
 CERTAIN = 5.0  # standard deviations
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
+MEETINGS = 2  # a channel that fades may hide a preamble, not two that lie so far apart
 Tell = Callable[[str], None]
 
 
@@ -94,13 +95,16 @@ def calibrate(
 
 def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
     """Of those that were not heard why."""
-    missing = {}
+    missing: dict[int, str] = {}
     for device in devices:
-        tell(f"meeting device {device}")
-        try:
-            bench.meet(device)
-        except NotHeard as error:
-            missing[device] = str(error)
+        for attempt in range(MEETINGS):
+            tell(f"meeting device {device}" + " again" * (attempt > 0))
+            try:
+                bench.meet(device)
+                missing.pop(device, None)
+                break
+            except NotHeard as error:
+                missing[device] = str(error)
     return missing
 
 

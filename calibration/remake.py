@@ -17,7 +17,6 @@ from calibration.profile import (
     Profile,
     ProfileError,
     ReceiverProfile,
-    ResponseEntry,
 )
 from calibration.waveforms import probe_symbols
 from radio.decibel import from_db, to_db
@@ -33,6 +32,7 @@ LEAST_SCATTERING = 1e-3  # of the first path, over the power of all
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
 
 FloatArray = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 
 
 def measured_air(
@@ -40,9 +40,11 @@ def measured_air(
     tx_db: Callable[[float], float],
     rx_db: Callable[[float], float],
     converter_noise: float = 0.0,
+    passband: Callable[[FloatArray], Complex] = lambda freqs_hz: np.ones(len(freqs_hz), dtype=np.complex128),
 ) -> MeasuredAir:
     """tx_db, rx_db: what a radio's gain settings do, from full scale to what `MeasuredAir` means by it.
-    converter_noise: power of a sample, full scale 1, that the remade receiver's converter adds by itself.
+    converter_noise: power of a sample, full scale 1, that the remade receiver's converter adds by itself. passband:
+    response at frequencies from the carrier, in Hz, that the remade radios' own filters have.
 
     Raises ProfileError where a device lacks what an air needs.
     """
@@ -51,7 +53,7 @@ def measured_air(
     at_input = from_db(-rx_gain_db) / (1.0 + abs(rx_image) ** 2)
     return MeasuredAir(
         devices=tuple(
-            _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db) for each in profile.devices
+            _device(each, profile, tx_db(each.tx_gain_db) + rx_gain_db, passband) for each in profile.devices
         ),
         noise_variance=max(_white(profile.receiver) - converter_noise, 0.0) * at_input,
         interferers=tuple(
@@ -77,7 +79,12 @@ def _white(receiver: ReceiverProfile) -> float:
     return power if floor is None else max(power, from_db(floor.value))
 
 
-def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> MeasuredDevice:
+def _device(
+    device: DeviceProfile,
+    profile: Profile,
+    hardware_db: float,
+    passband: Callable[[FloatArray], Complex],
+) -> MeasuredDevice:
     if device.response is None:
         raise ProfileError(
             f"device {device.device} was not heard when the profile was made; calibrate again, or take it out"
@@ -90,11 +97,13 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
         sample_rate_hz=numerology.sample_rate_hz,
     )
     fading, k_db, turning_hz = _fading(device)
+    response = np.array(device.response.re) + 1j * np.array(device.response.im)
+    response /= passband(ofdm.active_freqs_hz)
     mean_s = device.delay_s.value if device.delay_s is not None and profile.shared_start else None
     if fading != "none" and device.fading_paths is not None:
         first_s, delays_s, gains = _fading_paths(device.fading_paths, k_db, mean_s)
     else:
-        first_s, delays_s, gains = _still_paths(device.response, ofdm, mean_s)
+        first_s, delays_s, gains = _still_paths(response, device.response.std, ofdm, mean_s)
     energy = float(np.sum(np.abs(gains) ** 2))
     saturation_db = _value(device.saturation_db, NEVER_DB)
     smoothness = _value(device.smoothness, 3.0)
@@ -120,21 +129,18 @@ def _device(device: DeviceProfile, profile: Profile, hardware_db: float) -> Meas
 
 
 def _still_paths(
-    held: ResponseEntry, ofdm: OfdmConfig, mean_s: float | None
-) -> tuple[float, FloatArray, NDArray[np.complex128]]:
+    response: Complex, std: float, ofdm: OfdmConfig, mean_s: float | None
+) -> tuple[float, FloatArray, Complex]:
     """Delay of the first path in s, 0 where nothing is known of the mean, delays of all after it, and their gains."""
-    response = np.array(held.re) + 1j * np.array(held.im)
     earliest = EARLIEST if mean_s is None else max(EARLIEST, -mean_s * ofdm.sample_rate_hz)
-    left = (CLOSE * float(np.mean(np.abs(response) ** 2)) + held.std**2) * len(response)
+    left = (CLOSE * float(np.mean(np.abs(response) ** 2)) + std**2) * len(response)
     found = paths_of(response, left, ofdm, min(earliest, 0.0), LATEST)
     delays_s = found.delays / ofdm.sample_rate_hz
     first_s = 0.0 if mean_s is None else mean_s + float(delays_s[0])
     return first_s, delays_s - delays_s[0], found.gains
 
 
-def _fading_paths(
-    held: PathsEntry, k_db: float, mean_s: float | None
-) -> tuple[float, FloatArray, NDArray[np.complex128]]:
+def _fading_paths(held: PathsEntry, k_db: float, mean_s: float | None) -> tuple[float, FloatArray, Complex]:
     """The same of the mean over the fades, without the line of sight of the first path, to the same energy."""
     delays_s, powers = np.array(held.delays_s), np.array(held.powers)
     total = float(powers.sum())

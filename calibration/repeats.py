@@ -62,7 +62,14 @@ def crosstalk(captures: Mapping[str, Capture]) -> tuple[tuple[int, ...], Crossta
     alone_gains = np.stack([gains for gains, _ in rows])
     variances = np.stack([variance for _, variance in rows])
     try:
-        seen = estimate_crosstalk(alone_gains, together, variances, together_variance, num_channel_taps(ofdm))
+        seen = estimate_crosstalk(
+            alone_gains,
+            together,
+            variances,
+            together_variance,
+            num_channel_taps(ofdm),
+            comparisons=max(len(devices) - 1, 1),  # of each device the worst is stated
+        )
     except ValueError:  # one of them was in a fade, and there is nothing to compare with
         return None
     return devices, seen

@@ -2,8 +2,9 @@
 
 Positive quantities score 1 - |a - b| / (|a| + |b|), levels as powers and not in dB; vectors |<a, b>| / (|a| |b|): a
 response over its subcarriers, what has a sign or a phase over the devices. A quantity's score is the mean over devices,
-the overall score the mean over quantities. Left out is what neither could tell from nothing, and what a start decides:
-delays of radios that start by themselves, and their phases, and phases on free clocks.
+the overall score the mean over quantities. Scores leave out entries that neither profile could tell from nothing: both
+upper bounds, or both so near 0 as noise is with 95 % in all entries of the quantity. Left out altogether is what a
+start decides: delays of radios that start by themselves, and their phases, and phases on free clocks.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from calibration.channel import tap_subspace
 from calibration.profile import ComplexEntry, Entry, Profile, ResponseEntry, entries
@@ -65,8 +66,8 @@ def compare_profiles(first: Profile, second: Profile) -> Similarity:
     by_quantity: dict[str, list[Pair]] = {}
     for name, pair in pairs.items():
         by_quantity.setdefault(_quantity(name), []).append(pair)
-    scored = {quantity: _score(quantity, both) for quantity, both in by_quantity.items()}
-    scores = {quantity: score for quantity, score in scored.items() if score is not None}
+    told = {quantity: _told(quantity, both) for quantity, both in by_quantity.items()}
+    scores = {quantity: _score(quantity, both) for quantity, both in told.items() if both}
     overall = _mean(scores.values()) if scores else Score(1.0, 1.0, 1.0)
     return Similarity(overall=overall, scores=scores, num_entries=len(pairs), differing=differing)
 
@@ -129,8 +130,24 @@ def _reach(lower: Entry, upper: Entry) -> float:
     return math.hypot(lower.high - lower.value, upper.value - upper.low)
 
 
-def _score(quantity: str, pairs: Sequence[Pair]) -> Score | None:
-    """None where there is nothing to be told."""
+def _told(quantity: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """From nothing, by one of the two at least: no noise of what is not there is like another."""
+    chance = 0.05 / (2 * len(pairs))  # of each entry, so that 5 % of what is nothing is scored
+
+    def is_told(entry: AnyEntry) -> bool:
+        match entry:
+            case ComplexEntry():
+                return abs(entry.value) > math.sqrt(-math.log(chance)) * entry.std
+            case Entry() if quantity in SIGNED:
+                return abs(entry.value) > float(norm.isf(chance / 2.0)) * entry.std
+            case Entry():
+                return entry.bound != "upper"
+        return True
+
+    return [pair for pair in pairs if any(map(is_told, pair))]
+
+
+def _score(quantity: str, pairs: Sequence[Pair]) -> Score:
     responses = [(a, b) for a, b in pairs if isinstance(a, ResponseEntry) and isinstance(b, ResponseEntry)]
     if responses:
         return _mean([_of_vectors(_gains(a), _gains(b), _response_reach(a, b)) for a, b in responses])
@@ -152,6 +169,10 @@ def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
         [from_db(value) if powers else value for value in (each.value, each.low, each.high)]
         for each in (first, second)
     )
+    if first.bound and not second.bound:  # a bound stands for what on its open side is nearest
+        a = _nearest(a, first, b)
+    elif second.bound and not first.bound:
+        b = _nearest(b, second, a)
     scale = max(abs(a) + abs(b), TINY)
     if first.bound and first.bound == second.bound:  # as alike as what can be said
         return Score(*[1.0 - abs(a - b) / scale] * 3)
@@ -159,12 +180,14 @@ def _of_positive(quantity: str, first: Entry, second: Entry) -> Score:
     return _within(1.0 - abs(a - b) / scale, min(reach / scale, 1.0))
 
 
+def _nearest(bound: float, entry: Entry, value: float) -> float:
+    return min(bound, value) if entry.bound == "upper" else max(bound, value)
+
+
 def _of_signed(
     pairs: Sequence[tuple[Entry, Entry]] | Sequence[tuple[ComplexEntry, ComplexEntry]], sigmas: float
-) -> Score | None:
-    """Over the devices; None where all may be nothing."""
-    if all(abs(each.value) <= sigmas * each.std for pair in pairs for each in pair):
-        return None
+) -> Score:
+    """Over the devices."""
     first, second = (np.array([pair[side].value for pair in pairs], dtype=np.complex128) for side in (0, 1))
     return _of_vectors(first, second, sigmas * _norm_of_stds(pairs))
 
@@ -207,5 +230,14 @@ def _gains(entry: ResponseEntry) -> Complex:
 
 
 def _turned_to(first: Complex, second: Complex) -> Complex:
-    """The second with the phase that brings it closest to the first: phases are entries of their own."""
-    return np.asarray(second * np.exp(-1j * np.angle(np.vdot(first, second))))
+    """The second with the phase and the delay that bring it closest to the first: these are entries of their own, and a
+    delay's error, which both ends of the band show together, is no noise of the subcarriers."""
+    places = np.arange(len(first)) - (len(first) - 1) / 2.0
+    for _ in range(2):
+        second = second * np.exp(-1j * np.angle(np.vdot(first, second)))
+        products = first.conj() * second
+        weights = np.abs(products)
+        centred = places - np.sum(weights * places) / max(float(weights.sum()), TINY)
+        slope = float(products.imag @ centred) / max(float(weights @ centred**2), TINY)
+        second = second * np.exp(-1j * slope * centred)
+    return np.asarray(second)

@@ -11,6 +11,7 @@ from calibration.profile import read_profile
 from calibration.remake import measured_air
 from radio.decibel import to_db
 from radio.measured_air import MeasuredAir
+from radio.pluto_link import RX_FULL_SCALE
 from server.config import ConfigError, Experiment
 from server.measured_checks import check_measured, fleet_of
 
@@ -62,12 +63,21 @@ def _air_of_profile(path: Path, over_plutos: bool) -> MeasuredAir:
         if not over_plutos:  # one full scale for all, which is what was measured
             return measured_air(profile, lambda gain_db: 0.0, lambda gain_db: 0.0)
         from sim_backend.levels import ADC_FULL_SCALE, adc_amplitude
+        from sim_backend.pluto_passband import passband
 
-        steps = 2.0 / 12.0 / ADC_FULL_SCALE**2
+        scale = ADC_FULL_SCALE / RX_FULL_SCALE
+        rate_hz = profile.numerology.sample_rate_hz
         return measured_air(
-            profile, lambda gain_db: gain_db, lambda gain_db: 2.0 * to_db(adc_amplitude(gain_db)), steps
+            profile,
+            lambda gain_db: gain_db,
+            lambda gain_db: 2.0 * to_db(scale * adc_amplitude(gain_db)),
+            2.0 / 12.0 / RX_FULL_SCALE**2,
+            lambda freqs_hz: passband(freqs_hz, rate_hz),
         )
-    except ValueError as error:
+    except (
+        ValueError,
+        ImportError,
+    ) as error:  # virtual Plutos are driven by pyadi-iio, which knows their filters
         raise ConfigError(f'air.profile = "{path}": {error}') from error
 
 

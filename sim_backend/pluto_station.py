@@ -20,7 +20,7 @@ from sim_backend import pluto_engine, streaming
 from sim_backend.leg import snap
 from sim_backend.levels import RX_FULL_SCALE_DBM
 from sim_backend.pluto_carriers import gain_table
-from sim_backend.pluto_settings import PlutoSettings, Tone
+from sim_backend.pluto_settings import Fir, PlutoSettings, Tone
 from sim_backend.ports import port_key
 from sim_backend.station_settings import NOMINAL_XO_HZ, DdsTone, StationSettings
 from sim_backend.streams import RxStream, TxStream
@@ -203,15 +203,22 @@ def station_settings(settings: PlutoSettings, sending: bool) -> StationSettings:
         rx_bandwidth_hz=float(settings.rx_bandwidth_hz),
         digital_loopback=settings.loopback == 1,
         repeats=settings.loopback == 2,
-        tx_fir=stream_taps(fir.tx_taps, 2.0**16, fir.tx_gain_db, fir.interpolation * interpolation)
-        if fir.tx_enabled
-        else (),
-        rx_fir=stream_taps(fir.rx_taps, 2.0**15, fir.rx_gain_db, fir.decimation * settings.rx_decimation)
-        if fir.rx_enabled
-        else (),
+        tx_fir=tx_taps(fir, fir.interpolation * interpolation),
+        rx_fir=rx_taps(fir, fir.decimation * settings.rx_decimation),
         dds=tuple(_tone(tone) for tone in settings.dds),
         tdd=settings.tdd,
     )
+
+
+def tx_taps(fir: Fir, factor: int) -> tuple[float, ...]:
+    """Of a transmitter's programmable filter at the streams' rate, by which it runs `factor` times faster; none if it
+    is off."""
+    return stream_taps(fir.tx_taps, 2.0**16, fir.tx_gain_db, factor) if fir.tx_enabled else ()
+
+
+def rx_taps(fir: Fir, factor: int) -> tuple[float, ...]:
+    """Of a receiver's."""
+    return stream_taps(fir.rx_taps, 2.0**15, fir.rx_gain_db, factor) if fir.rx_enabled else ()
 
 
 @lru_cache(maxsize=64)

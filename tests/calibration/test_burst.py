@@ -126,3 +126,29 @@ def test_a_burst_that_is_cut_off_or_silent_is_refused():
         estimate_burst(
             np.zeros(20_000, np.complex64), 0, NUM_SYMBOLS, OFDM, start=20.0, cfo_hz=0.0, level=LEVEL, **TAPS
         )
+
+
+def test_a_channel_that_fades_is_no_certain_drift():
+    """Two paths of which one grows while the other shrinks: their mean delay moves, and no clock."""
+    rng = np.random.default_rng(12)
+    sent = LEVEL * probe(3, NUM_SYMBOLS, OFDM).astype(complex)
+    certain = []
+    for _ in range(30):
+        gains, moves = rng.normal(size=(2, 2, 2)) @ [1.0, 1j]
+        window = np.zeros(len(sent) + 400, complex)
+        since = (np.arange(len(window)) - len(window) / 2.0) / len(sent)
+        for gain, move, delay in zip(gains, moves, (0, 3), strict=True):
+            window[START + delay : START + delay + len(sent)] += (
+                sent * (gain + 0.3 * move * since)[START + delay : START + delay + len(sent)]
+            )
+        window += (rng.normal(size=(len(window), 2)) @ [1.0, 1j]) * 1e-3
+        samples = window.astype(np.complex64)
+        found = estimate_burst(samples, 3, NUM_SYMBOLS, OFDM, start=START, cfo_hz=0.0, level=LEVEL, **TAPS)
+        certain.append(abs(found.drift) / found.drift_std)
+    assert np.quantile(certain, 0.9) < 5.0  # what is taken for another crystal
+
+
+def test_drift_of_a_channel_that_holds_still_is_known_as_well_as_noise_lets(trials):
+    scaled = np.array([e.drift / e.drift_std for e, _, _, _ in trials])
+    assert abs(scaled.mean()) < 3.5 / np.sqrt(NUM_TRIALS)
+    assert 0.72 < scaled.std() < 1.3

@@ -76,6 +76,15 @@ def test_without_leakage_none_is_seen(rng):
     assert found[0].leakage_db[0, 0] == 0.0
 
 
+def test_of_many_that_do_not_leak_none_is_picked(rng):
+    """Of each device the largest of seven: none of them is seen in 97.5 % of the cases."""
+    leak_db = np.where(np.eye(8, dtype=bool), 0.0, -200.0)
+    found = [estimate(rng, leak_db, np.ones(8), 1e-2, comparisons=7) for _ in range(60)]
+    others = ~np.eye(8, dtype=bool)
+    seen = [np.isfinite(one.leakage_db[place][others[place]]).any() for one in found for place in range(8)]
+    assert np.mean(seen) < 0.05  # within 3.5 standard errors of 480
+
+
 def test_a_response_that_changes_shape_lowers_the_quality(rng):
     alone, together = sounded(rng, leaks(rng, 2), np.ones(2), 1e-4)
     together[1] = channels(rng)

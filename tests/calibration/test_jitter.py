@@ -33,6 +33,12 @@ def test_measurement_noise_is_not_in_it(rng):
     assert_unbiased(np.array(squares) - 0.05**2)
 
 
+def test_scatter_below_the_measurements_own_bounds_jitter_no_lower_than_that_of_eight_bursts_can():
+    """Eight delays that agree by luck: 7 degrees of freedom leave a variance of 7 / 1.69 times the measurement's."""
+    found = estimate_jitter(np.full(8, 0.25), np.full(8, 0.01))
+    assert found.jitter_interval_samples == (0.0, pytest.approx(0.01 * np.sqrt(7.0 / 1.690 - 1.0), rel=1e-3))
+
+
 def test_slips_are_counted_apart(rng):
     late, stds = delays(rng, 50, 0.03, 0.01)
     slips = np.zeros(50, int)

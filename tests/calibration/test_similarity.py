@@ -86,6 +86,16 @@ def test_vectors_differ_by_the_angle_between_them():
     assert found.scores["cfo_hz"].value == pytest.approx(0.96)
 
 
+def test_responses_are_compared_but_for_their_delay():
+    places = np.arange(192) - 95.5
+    gains = 1.0 + 0.3 * np.exp(0.1j * places)
+    late = gains * np.exp(0.4j - 0.002j * places)
+    bent = gains * np.exp(1e-5j * places**2)
+    one, same, other = (profile({"response": response(values)}) for values in (gains, late, bent))
+    assert compare_profiles(one, same).differing == ()
+    assert compare_profiles(one, other).differing == ("device 0 response",)
+
+
 def test_entries_differ_where_their_intervals_do_not_explain_it():
     stds = 0.3, 0.4  # of the difference: 0.5, 0.98 at most
     near = [profile({"gain_db": entry(value, std)}) for value, std in zip((1.0, 1.97), stds, strict=True)]
@@ -113,7 +123,22 @@ def test_what_noise_alone_makes_is_neither_scored_nor_different():
     found = compare_profiles(noisy(), noisy())
     assert found.num_entries == 100
     assert len(found.differing) <= 13  # 95 % of them agree; more than that in one of a thousand cases
+    assert set(found.scores) == {"response"}
     assert found.scores["response"].low <= 1.0 - 1e-4 <= found.scores["response"].high
+
+
+def test_what_both_can_only_bound_from_above_is_not_scored_what_one_has_seen_is():
+    def jitters(*entries):
+        return profile(*({"jitter_s": each} for each in entries))
+
+    bounds = [interval(value, value, value, 0.0, "hardware", "upper") for value in (1e-9, 3e-9)]
+    seen = entry(2e-9, 1e-10)
+    found = compare_profiles(jitters(bounds[0], seen), jitters(bounds[1], bounds[0]))
+    assert found.scores["jitter_s"].value == pytest.approx(1.0 - 1.0 / 3.0)
+    assert found.num_entries == 2
+    below = compare_profiles(jitters(seen), jitters(bounds[1]))  # the bound allows what was seen
+    assert below.scores["jitter_s"].value == 1.0
+    assert compare_profiles(jitters(bounds[0]), jitters(bounds[1])).scores == {}
 
 
 def test_bounds_agree_with_what_lies_on_their_open_side():
