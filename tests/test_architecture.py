@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {"radio", "calibration", "sim_backend", "devices", "server"}
 MAY_IMPORT = {
@@ -88,6 +90,11 @@ def test_a_command_starts_without_the_libraries_that_few_commands_need():
     assert not {"torch", "matplotlib", "gnuradio", "scipy.signal", "scipy.stats", "scipy.optimize"} & set(
         done.stdout.split()
     )
+
+
+def test_the_files_that_begin_the_suite_are_there():
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(LONGEST_FIRST) <= there
 
 
 def test_every_import_at_the_top_is_in_the_standard_library_or_declared():
