@@ -112,7 +112,7 @@ def test_two_workers_on_a_loaded_machine_give_the_bits_of_one(finished, tmp_path
     config.write_text(SMALL + ARMS)
     load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:
-        done = airmeta("run", config, "--out", tmp_path / "out", "--set", "run.threads=2")
+        done = airmeta_here("run", config, "--out", tmp_path / "out", "--set", "run.threads=2")
     finally:
         for process in load:
             process.kill()
