@@ -13,7 +13,7 @@ lint: setup      ## style and types
 	$(BIN)/mypy
 
 test: lint       ## lint, types, tests, coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=90
 
 bench: setup     ## speed, as ratios against named rivals
 	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -s

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 NUM_STEPS = 30  # quadratic convergence from below: five are common
 
@@ -103,6 +102,8 @@ def best_aim(
     for bound, passed in ((lowest, surplus(lowest) <= 0.0), (undone, surplus(undone) >= 0.0)):
         if passed:  # by rounding: with a single gain the bound is the answer
             return 1.0 / bound
+    from scipy.optimize import brentq  # late: devices load this file, and solve for nothing
+
     return 1.0 / float(brentq(surplus, lowest, undone, rtol=1e-6))
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from calibration.likeness import likeness_line
 from devices.proxy import WORKERS
 from devices.wire.keys import KeyFileError, make_keys
 from radio.interface import RadioError
@@ -27,11 +26,7 @@ from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
 from server.arm_parts import Parts
-from server.calibration_console import print_profile, shown_live, steps_of
-from server.compose_air import open_air
 from server.compose_device import host_devices
-from server.compose_measured import with_measured_air
-from server.composition import open_bench, prepare
 from server.config import Arm, ConfigError
 from server.console import print_air, print_findings, print_status, print_summaries, progress_of
 from server.doctor import IIOD_PORT, can_simulate, examine
@@ -41,7 +36,6 @@ from server.lab_use import check_arms, device_terms, server_terms
 from server.launch import Remote
 from server.logs import kept_log, speak_on_stderr
 from server.signals import ending_on_sigterm
-from server.verdict_page import print_verdict
 
 CONTINUE = "continue from the last checkpoint with --resume and the same --out"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -234,14 +228,17 @@ def calibrate(
     times: calibrate_options.Times = 0,
 ) -> None:
     """Measure radios and channels: what they do, whether they can aggregate in the air, and how well."""
+    from calibration.likeness import likeness_line
     from server.calibrate_command import (
         calibration_folder,
         earlier_profile,
         experiment_to_calibrate,
         extent_of,
     )
+    from server.calibration_console import print_profile, shown_live, steps_of
     from server.compose_calibration import calibrate_into, watch_radios
     from server.compose_measured import with_measured_air
+    from server.verdict_page import print_verdict
 
     with _refusing_bad_input():
         experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
@@ -283,6 +280,9 @@ def air(
     beyond_loopback: options.BeyondLoopback = False,
 ) -> None:
     """Serve virtual Plutos on one simulated air until stopped."""
+    from server.compose_air import open_air
+    from server.compose_measured import with_measured_air
+
     with _refusing_bad_input():
         from sim_backend.levels import TX_FULL_SCALE_DBM
 
@@ -361,6 +361,7 @@ def _title(arm: Arm) -> str:
 
 
 def _run_arms(arms: list[Arm], folder: Path, resume: bool, remote: Remote | None = None) -> None:
+    from server.composition import prepare
     from server.recorder import open_run_folder, write_arms
     from server.report import write_report
 
@@ -388,6 +389,7 @@ def _run_arms(arms: list[Arm], folder: Path, resume: bool, remote: Remote | None
 
 def _run_one(parts: Parts, folder: Path, remote: Remote | None) -> dict[str, Any]:
     from server.board import BOARD
+    from server.composition import open_bench
     from server.experiment import num_workers, run_arm
     from server.recorder import MANIFEST, SUMMARY, write_manifest
 

@@ -12,7 +12,7 @@ from radio.pilot_layout import num_channel_taps
 from radio.preamble import preamble
 from server.config import ConfigError, Experiment
 from server.link_noise import mean_snr_db
-from server.receiver import window_lead
+from server.receive_window import window_lead
 
 LOWEST_SNR_DB = -30.0
 

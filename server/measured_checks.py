@@ -14,7 +14,7 @@ from radio.preamble import preamble
 from server.air_checks import LOWEST_SNR_DB
 from server.config import ConfigError, Experiment
 from server.link_noise import mean_snr_db
-from server.receiver import window_lead
+from server.receive_window import window_lead
 
 
 def fleet_of(experiment: Experiment, measured: MeasuredAir) -> MeasuredAir:

@@ -19,23 +19,18 @@ from radio.channel_state import ChannelState
 from radio.correction import Correction
 from radio.frame import demodulate_frame, element_level, frame_len, frame_overhead, payload_elements
 from radio.interface import Radio, Samples
-from radio.ofdm import OfdmConfig
 from radio.preamble import REPETITIONS, device_identity, preamble, preamble_len
 from radio.schedule import Schedule
 from radio.sounding import AcquisitionSlot, SoundingSlot, separate
 from radio.uplink import Emissions, Plan, Reception, Slot, Sounding, SyncError
 from server.clocks import Clocks
+from server.receive_window import window_lead
 
 SEARCH = MAX_START_OFFSET_SAMPLES  # samples on either side of the nominal instant in which a slot may start
 TURN_FALSE_ALARM = 1e-7  # per sample
 DEADLINE_S = 30.0
 """Of wall time for samples to come, on top of the time that they take. Real ones come within a second; a simulated air
 between many radios takes several seconds of computing for one of its own on a busy machine."""
-
-
-def window_lead(ofdm: OfdmConfig) -> int:
-    """Samples by which the demodulator's window is early, so that a path found late stays inside the prefix."""
-    return ofdm.prefix_len // 4
 
 
 class RadioUplink:

@@ -10,6 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_FIRST = (  # files that would leave other workers idle if they came last; `make test` keeps this order
+    "test_cli.py", "test_docs.py", "test_processes.py", "test_signals.py", "test_corrected_processes.py",
+    "test_first_light.py", "test_full_disk.py", "test_faults.py", "test_calibrate_command.py", "test_siege.py",
+    "test_hosts.py", "test_pluto_run.py", "test_bench_clients.py", "test_scheme_rounds.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, the others in the order they were found in."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 """Imports flow one way: server -> devices' messages and proxy, calibration, radio; devices -> calibration, radio."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import LONGEST_FIRST
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {"radio", "calibration", "sim_backend", "devices", "server"}
@@ -75,6 +78,23 @@ def test_learning_imports_nothing_of_ours():
             if m.split(".")[0] in ROOMS and not m.startswith("devices.learning")
         }
         assert not ours, f"{path.name} imports {sorted(ours)}"
+
+
+def test_a_command_starts_without_the_libraries_that_few_commands_need():
+    """Each device process would load them, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import server.__main__, sys; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "matplotlib", "gnuradio", "scipy.signal", "scipy.stats", "scipy.optimize"} & set(
+        done.stdout.split()
+    )
+
+
+def test_the_files_that_begin_the_suite_are_there():
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(LONGEST_FIRST) <= there
 
 
 def test_every_import_at_the_top_is_in_the_standard_library_or_declared():

@@ -10,7 +10,7 @@ import sigmf
 
 from calibration.profile import write_profile
 from tests.calibration.made_profile import device_profile, profile_of
-from tests.test_cli import ROOT, airmeta
+from tests.commands import ROOT, airmeta, airmeta_here
 
 RADIOS = """
 [run]
@@ -94,7 +94,7 @@ def test_any_sigmf_tool_reads_the_captures(done):
 
 
 def test_its_replay_has_the_same_bits(done):
-    again = airmeta("replay", done[1] / "captures")
+    again = airmeta_here("replay", done[1] / "captures")
     assert again.returncode == 0, again.stdout
     assert "identical, bit for bit" in again.stdout
 
@@ -104,7 +104,7 @@ def test_a_calibrated_air_can_be_run_on(done, tmp_path):
         "[run]\nrounds = 2\ntest_tasks = 4\n[task]\nways = 3\nshots = 2\nqueries = 2\n"
         '[model]\nname = "mlp"\nwidth = 16\n[fleet]\ndevices = 2\nheld_out = 2\n[link]\nnoise = "figure"\n'
     )
-    ran = airmeta(
+    ran = airmeta_here(
         "run",
         tmp_path / "run.toml",
         "--set",
@@ -127,7 +127,7 @@ def test_a_calibrated_air_can_be_run_on(done, tmp_path):
 def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path, change, code, words):
     (tmp_path / "radios.toml").write_text(RADIOS)
     backend = ["--set", "link.backend=pluto"] if change.startswith(("safety", "radio")) else []
-    refused = airmeta(
+    refused = airmeta_here(
         "calibrate", tmp_path / "radios.toml", *backend, "--set", change, "--out", tmp_path / "out"
     )
     assert refused.returncode == code, refused.stderr
@@ -138,7 +138,9 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path, change, code, 
 def test_what_cannot_be_compared_with_is_refused_beforehand(tmp_path):
     (tmp_path / "radios.toml").write_text(RADIOS)
     missing = tmp_path / "missing.json"
-    refused = airmeta("calibrate", tmp_path / "radios.toml", "--compare", missing, "--out", tmp_path / "out")
+    refused = airmeta_here(
+        "calibrate", tmp_path / "radios.toml", "--compare", missing, "--out", tmp_path / "out"
+    )
     assert refused.returncode == 2
     assert f"--compare {missing}: No such file" in refused.stderr
     assert not (tmp_path / "out").exists()
@@ -146,7 +148,7 @@ def test_what_cannot_be_compared_with_is_refused_beforehand(tmp_path):
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "radios.toml").write_text(RADIOS)
-    refused = airmeta("calibrate", tmp_path / "radios.toml", "--out", tmp_path)
+    refused = airmeta_here("calibrate", tmp_path / "radios.toml", "--out", tmp_path)
     assert refused.returncode == 2
     assert "is taken; give another folder" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["radios.toml"]

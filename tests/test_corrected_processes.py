@@ -107,7 +107,7 @@ def test_a_device_process_refuses_a_radio_that_the_profile_does_not_know_there(c
     alone.write_text(CONFIG)
     words = ("--set", "link.backend=pluto", "--set", f"radio.profile={tmp_path / 'pluto.json'}")
     with pytest.raises(AssertionError) as refused:
-        run_in_processes(alone, tmp_path / "there", *words)
+        run_in_processes(alone, tmp_path / "there", "--count", 2, *words)
     patterns = [
         f"device {here} has radio {serial}, which the server's radio.profile knows as device {there}, and {other} as "
         f"device {here}: they are swapped; exchange them, in radio.uris or at --radio"

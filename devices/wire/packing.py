@@ -53,6 +53,10 @@ _KINDS: dict[str, type] = _SLOTS | {
     for message in (*typing.get_args(Request), *typing.get_args(Reply))
     if message is not Sound
 }
+for _kind in _KINDS.values():
+    # msgspec lets a second thread use what it has only begun to learn of a type, and that process ends with SIGSEGV.
+    # The workers of a device process begin with the same kind of message at once; so all is learnt before they are.
+    msgspec.msgpack.Decoder(_kind)
 
 
 def pack(message: Request | Reply) -> tuple[Parcel, list[Buffer]]:

@@ -98,7 +98,7 @@ def test_the_aim_is_within_a_percent_of_the_best_on_a_fine_grid(num_gains, noise
     value_powers, budgets = rng.exponential(size=4), rng.exponential(size=4)
     problem = gain_powers, value_powers, budgets, noise_variance
     found = best_aim(*problem)
-    grid = found * np.geomspace(1e-3, 1e3, 1201)  # steps of 1.2 %
+    grid = found * np.geomspace(1e-3, 1e3, 401)  # steps of 3.5 %: at its least an error is flat
     errors = [error_of(aim, *problem) for aim in grid]
     assert error_of(found, *problem) <= 1.01 * min(errors)
     assert 0 < np.argmin(errors) < len(grid) - 1

@@ -7,8 +7,9 @@ from sim_backend.interpolate import HALF, KAISER_BETA
 
 def kernel(distance):
     inside = np.abs(distance) < HALF
-    window = np.i0(KAISER_BETA * np.sqrt(np.maximum(1 - (distance / HALF) ** 2, 0))) / np.i0(KAISER_BETA)
-    return np.where(inside, np.sinc(distance) * window, 0.0)
+    near, values = distance[inside], np.zeros(distance.shape)
+    values[inside] = np.sinc(near) * np.i0(KAISER_BETA * np.sqrt(1 - (near / HALF) ** 2)) / np.i0(KAISER_BETA)
+    return values
 
 
 def tones(process, times):

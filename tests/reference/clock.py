@@ -12,16 +12,12 @@ HALF_WIDTH = 16
 def receive(burst, indices, *, delay=0.0, drift=0.0, reference=0, cfo_hz=0.0, sample_rate_hz=4e6):
     """What is received at the whole `indices` of the receiver's clock of (samples, start index of the device)."""
     samples, start = burst
-    padded = np.concatenate([np.zeros(HALF_WIDTH), samples, np.zeros(HALF_WIDTH)])
     # instant on the device's clock that is heard at each index: the inverse of n + delay + drift (n - reference)
     instants = (np.asarray(indices, dtype=float) - delay + drift * reference) / (1.0 + drift)
-    heard = np.zeros(len(instants), dtype=complex)
-    for position, instant in enumerate(instants - start):
-        nearest = int(np.floor(instant))
-        taps = np.arange(nearest - HALF_WIDTH + 1, nearest + HALF_WIDTH + 1)
-        inside = (taps >= -HALF_WIDTH) & (taps < len(samples) + HALF_WIDTH)
-        taps = taps[inside]
-        span = (instant - taps) / (HALF_WIDTH + 1)
-        kernel = np.sinc(instant - taps) * np.i0(9.0 * np.sqrt(np.maximum(1.0 - span**2, 0.0))) / np.i0(9.0)
-        heard[position] = padded[taps + HALF_WIDTH] @ kernel
+    places = (instants - start)[:, None]
+    taps = np.floor(places).astype(int) + np.arange(1 - HALF_WIDTH, HALF_WIDTH + 1)
+    span = (places - taps) / (HALF_WIDTH + 1)
+    kernel = np.sinc(places - taps) * np.i0(9.0 * np.sqrt(np.maximum(1.0 - span**2, 0.0))) / np.i0(9.0)
+    inside = (taps >= 0) & (taps < len(samples))  # nothing is sent before or after
+    heard = np.sum(np.where(inside, np.asarray(samples)[np.where(inside, taps, 0)], 0.0) * kernel, axis=1)
     return heard * np.exp(2j * np.pi * cfo_hz * instants / sample_rate_hz)

@@ -1,10 +1,16 @@
-"""A server of quadratic devices that goes on for a time: python -m tests.server.besieged_server FOLDER KEYS SECONDS
+"""A server of quadratic devices: python -m tests.server.besieged_server FOLDER KEYS
 
-It prints its URL, runs rounds of the arm in FOLDER, and ends with the last checkpoint of them.
+It prints its URL, runs rounds of the arm in FOLDER until standard input ends, and ends with the last checkpoint of
+them. Its last line is JSON:
+[[instant of CLOCK_MONOTONIC, bytes that are allocated], ...], which is all it holds with PYTHONMALLOC=malloc, and empty
+where the C library cannot tell.
 """
 
+import ctypes
+import json
 import logging
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +21,7 @@ from tests.server.fleet import make_rounds
 from tests.server.remote import settings
 
 NUM_DEVICES, NUM_HELD_OUT = 4, 2
+WEIGHED_EVERY_S = 0.5
 PATIENT = Pulse(beat_s=0.5, lost_s=60.0)  # a crowd may take the processor; devices are not to be lost by that
 
 
@@ -30,11 +37,33 @@ def tables_for(num_rounds):
     return {"run": run, "fleet": {"devices": NUM_DEVICES, "held_out": NUM_HELD_OUT, "active": 3}}
 
 
+class Mallinfo2(ctypes.Structure):
+    """mallinfo(3), of glibc 2.33."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def allocated_bytes():
+    """What was allocated and not freed yet; unlike resident memory it does not know what is kept for later use."""
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return None
+    mallinfo2.restype = Mallinfo2
+    held = mallinfo2()
+    return held.uordblks + held.hblkhd
+
+
 class TimeIsUp(Exception):
     """Enough rounds."""
 
 
-def main(folder, keys, seconds):
+def main(folder, keys):
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     terms = Terms(settings=settings(NUM_DEVICES, NUM_HELD_OUT), pulse=PATIENT, reply_s=60.0, return_s=60.0)
     fleet = Fleet(terms, "tcp://127.0.0.1:0", Path(keys))
@@ -43,17 +72,22 @@ def main(folder, keys, seconds):
     fleet.wait_for_all(60.0)
     rounds = make_rounds(fading="rayleigh", **tables_for(10**9))
     object.__setattr__(rounds, "proxy", fleet)
-    until = time.monotonic() + float(seconds)
+    over, weighed = threading.Event(), []
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 
-    def look_at_the_time(record):
+    def look(record):
         assert not record["failures"], record
-        if time.monotonic() > until:
+        now = time.monotonic()
+        if not weighed or now - weighed[-1][0] >= WEIGHED_EVERY_S:
+            weighed.append((now, allocated_bytes()))
+        if over.is_set():
             raise TimeIsUp
 
     try:
-        run_arm(Path(folder), rounds, look_at_the_time)
+        run_arm(Path(folder), rounds, look)
     except TimeIsUp:
         fleet.close(over=True)
+    sys.stdout.write(json.dumps([each for each in weighed if each[1] is not None]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from radio.pilots import Place
 from radio.schedule import Schedule
 from radio.sounding import AcquisitionSlot, acquisition_burst, sounding_bursts
 from radio.uplink import Plan, SyncError
-from server.receiver import RadioUplink, window_lead
+from server.receive_window import window_lead
+from server.receiver import RadioUplink
 from sim_backend.air import Air
 from sim_backend.channel import BlockChannel
 from sim_backend.elements import BlockElements, ElementTruth
