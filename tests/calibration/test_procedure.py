@@ -8,7 +8,7 @@ import pytest
 
 from calibration.analysis import aside_estimates, heard_estimates, together_estimates
 from calibration.findings import find_out
-from calibration.procedure import BandBusy, Extent, calibrate
+from calibration.procedure import BandBusy, Extent, calibrate, meet
 from calibration.profile import entries, expired, read_profile, write_profile
 from calibration.similarity import compare_profiles
 from calibration.words import judge
@@ -189,6 +189,16 @@ def test_who_is_not_heard_is_named_and_the_others_are_measured():
     profile = find_out(captures)
     assert profile.devices[1].gain_db is None
     assert profile.devices[2].gain_db is not None
+
+
+def test_a_preamble_that_is_lost_in_a_fade_is_asked_for_again():
+    with open_calibration(experiment("bench"), lambda capture: None) as bench:
+        radio, told = bench._transmitters[1], []
+        transmit = radio.transmit
+        radio.transmit = lambda samples, at: setattr(radio, "transmit", transmit)  # only the first is lost
+        assert meet(bench, bench.devices, told.append) == {}
+        assert sorted(bench.clocks) == [0, 1, 2]
+    assert told == ["meeting device 0", "meeting device 1", "meeting device 1 again", "meeting device 2"]
 
 
 def test_when_nobody_is_heard_that_is_an_error():
