@@ -26,7 +26,7 @@ from radio.measured_air import MeasuredAir, MeasuredDevice, MeasuredInterferer
 from radio.ofdm import OfdmConfig, modulate
 
 CLOSE = 1e-6  # share of a channel's energy that paths may miss, beside its noise
-EARLIEST, LATEST = -16.0, 24.0  # samples from the mean delay in which paths are sought
+EARLIEST, LATEST = -8.0, 14.0  # samples from the mean delay between which paths lie; others are interference
 PROBE_SYMBOLS = 16  # that an amplifier's mean gain is taken over
 LEAST_SCATTERING = 1e-3  # of the first path, over the power of all
 SIGNIFICANT = 2.0  # standard deviations from 0, below which a value is taken to be 0
@@ -101,7 +101,7 @@ def _device(
     response /= passband(ofdm.active_freqs_hz)
     mean_s = device.delay_s.value if device.delay_s is not None and profile.shared_start else None
     if fading != "none" and device.fading_paths is not None:
-        first_s, delays_s, gains = _fading_paths(device.fading_paths, k_db, mean_s)
+        first_s, delays_s, gains = _fading_paths(device.fading_paths, k_db, mean_s, ofdm.sample_rate_hz)
     else:
         first_s, delays_s, gains = _still_paths(response, device.response.std, ofdm, mean_s)
     energy = float(np.sum(np.abs(gains) ** 2))
@@ -140,10 +140,15 @@ def _still_paths(
     return first_s, delays_s - delays_s[0], found.gains
 
 
-def _fading_paths(held: PathsEntry, k_db: float, mean_s: float | None) -> tuple[float, FloatArray, Complex]:
+def _fading_paths(
+    held: PathsEntry, k_db: float, mean_s: float | None, sample_rate_hz: float
+) -> tuple[float, FloatArray, Complex]:
     """The same of the mean over the fades, without the line of sight of the first path, to the same energy."""
     delays_s, powers = np.array(held.delays_s), np.array(held.powers)
     total = float(powers.sum())
+    after = (delays_s - float(delays_s @ powers) / total) * sample_rate_hz
+    near = (after >= EARLIEST) & (after <= LATEST)
+    delays_s, powers = delays_s[near] - delays_s[near][0], powers[near] * (total / float(powers[near].sum()))
     first_s = 0.0 if mean_s is None else mean_s - float(delays_s @ powers) / total
     line = total * from_db(k_db) / (1.0 + from_db(k_db))
     powers[0] = max(powers[0] - line, LEAST_SCATTERING * total)

@@ -71,3 +71,21 @@ def test_the_remade_air_fades_about_the_mean_and_not_about_what_the_probe_saw():
     assert from_db(made.gain_db) == pytest.approx(total)
     assert made.tap_delays_s == (0.0, 4e-7, 1e-6)
     assert np.abs(made.taps) ** 2 == pytest.approx(scattered / scattered.sum())
+
+
+def test_what_is_seen_far_from_the_paths_is_none(rng):
+    """An interferer shows as power at any delay: it would take more of the prefix than there is."""
+    flat = ResponseEntry(re=(1.0,) * 192, im=(0.0,) * 192, std=1e-4, at_s=AT_S, valid_s=600.0)
+    device = device_profile(
+        0,
+        0.0,
+        response=flat,
+        doppler_hz=estimate(DOPPLER_HZ, 0.1, AT_S, "path"),
+        rician_k_db=estimate(-20.0, 0.5, AT_S, "path"),
+        fading_paths=PathsEntry(
+            delays_s=(0.0, 10e-6, 11e-6, 16e-6), powers=(0.005, 0.6, 0.4, 0.01), at_s=AT_S, valid_s=600.0
+        ),
+    )
+    (made,) = measured_air(profile_of(device), lambda gain_db: 0.0, lambda gain_db: 0.0).devices
+    assert made.tap_delays_s == pytest.approx((0.0, 1e-6))
+    assert from_db(made.gain_db) == pytest.approx(1.015)
