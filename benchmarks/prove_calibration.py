@@ -184,7 +184,7 @@ def draw(rows: list[Row]) -> Figure:
         below.plot(100.0 * row.covered / row.estimates, place, "o", color=COLOURS[1], markersize=6)
     below.axvline(95.0, color="#444444", linewidth=0.8)
     below.set_yticks(places, [row.label for row in rows])
-    below.set_xlabel("95 % intervals that hold the truth (%); grey: as many as chance allows")
+    below.set_xlabel("95 % intervals that hold the truth (%)\ngrey: as many as chance allows")
     for axes in (above, below):
         tidy(axes)
         axes.grid(visible=False, axis="y")

@@ -160,7 +160,7 @@ def draw(results: dict[str, dict[str, Any]]) -> Figure:
         )  # fmt: skip
     axes.axvline(LEAST_SIMILARITY, color="#444444", linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("similarity of the remade air's profile with the first")
+    axes.set_xlabel("likeness of both profiles")
     axes.legend(frameon=False, fontsize=9, loc="lower left")
     tidy(axes)
     return figure

@@ -41,6 +41,7 @@ from radio.ofdm import OfdmConfig
 
 MAX_STEPS = 12
 STILL = 1e-3  # standard deviations that the last step may have moved
+HIDDEN = 1e-6  # and the last step of what cannot be told
 LEAST_APART = 1e-6  # share of a regressor that no other explains, below which rounding decides
 NOISE_MARGIN = 5.0  # and how far it must lie above what noise in the channel's estimate fakes
 MIXED = 1e-3  # share in a direction that cannot be seen, above which a value is not known
@@ -130,7 +131,10 @@ def estimate_front_ends(
         step = normal.inverse @ normal.slope
         point = replace(point, four=point.four + step)
         point = refit(burst, point, linearise(burst, point))
-        if np.all(np.abs(step) <= STILL * np.sqrt(normal.variances)):
+        known = np.isfinite(normal.variances)  # what cannot be told yet may be with the next gains
+        if np.all(
+            np.abs(step) <= np.where(known, STILL * np.sqrt(np.where(known, normal.variances, 0.0)), HIDDEN)
+        ):
             break
     linear = linearise(burst, point)
     normal = _normal(linear, burst)

@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from calibration import iq
 from calibration.iq import estimate_front_ends
 from radio.front_end_correction import apply_front_end, undo_receiver, undo_transmitter
 from radio.ofdm import OfdmConfig, modulate
@@ -150,6 +152,23 @@ def test_what_cannot_be_told_apart_is_said_to_be_unknown_and_its_sum_is_right(rn
     assert images == pytest.approx(four[0] * gain + four[1] * gain.conjugate(), abs=2e-3)
     offsets = found.leakage * gain + found.dc
     assert offsets == pytest.approx(four[2] * gain + four[3], abs=2e-3)
+
+
+def test_what_a_poor_first_guess_hides_is_looked_for_again(rng, monkeypatch):
+    """A first step that tells nothing is not the last one."""
+    symbols, four = training(32), phasors(rng)
+    received = receive(rng, symbols, four, 16 * SPACING)
+    expected = values(estimate_front_ends(received, symbols, OFDM, 16 * SPACING))
+    normal, calls = iq._normal, []
+
+    def hidden_at_first(linear, burst):
+        calls.append(normal(linear, burst))
+        return replace(calls[0], variances=np.full(4, np.inf)) if len(calls) == 1 else calls[-1]
+
+    monkeypatch.setattr(iq, "_normal", hidden_at_first)
+    found = values(estimate_front_ends(received, symbols, OFDM, 16 * SPACING))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert len(calls) > 3
 
 
 def test_several_paths_tell_images_apart_even_without_an_offset(rng):
