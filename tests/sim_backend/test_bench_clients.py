@@ -227,6 +227,7 @@ def test_gnu_radio_sends_a_tone_to_gnu_radio(uris):
 SLOW_AND_STEADY = """
 BUFFER, BITS = 1 << 20, 0x80000088
 sdr = adi.Pluto(sys.argv[1])
+sdr._ctx.set_timeout(30000)  # on a busy machine
 sdr.sample_rate = 600000
 sdr.rx_buffer_size = BUFFER
 block = np.full(BUFFER, 1000.0)
