@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from radio.ofdm import OfdmConfig
+
 VERSION = 1
 FILE_NAME = "profile.json"
 Z95 = 1.959964  # standard normal
@@ -190,6 +192,16 @@ class Numerology(msgspec.Struct, frozen=True, kw_only=True):
     prefix_len: int
     num_active: int
     backoff_db: float
+
+    @property
+    def ofdm(self) -> OfdmConfig:
+        """Their OFDM."""
+        return OfdmConfig(
+            fft_len=self.fft_len,
+            prefix_len=self.prefix_len,
+            num_active=self.num_active,
+            sample_rate_hz=self.sample_rate_hz,
+        )
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,12 +90,7 @@ def _device(
             f"device {device.device} was not heard when the profile was made; calibrate again, or take it out"
         )
     numerology = profile.numerology
-    ofdm = OfdmConfig(
-        fft_len=numerology.fft_len,
-        prefix_len=numerology.prefix_len,
-        num_active=numerology.num_active,
-        sample_rate_hz=numerology.sample_rate_hz,
-    )
+    ofdm = numerology.ofdm
     fading, k_db, turning_hz = _fading(device)
     response = np.array(device.response.re) + 1j * np.array(device.response.im)
     response /= passband(ofdm.active_freqs_hz)

@@ -18,7 +18,6 @@ from scipy.stats import chi2, norm
 from calibration.channel import tap_subspace
 from calibration.profile import ComplexEntry, Entry, Profile, ResponseEntry, entries
 from radio.decibel import from_db
-from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
 
 LEVELS = ("_db", "_dbfs")  # endings of names of powers
@@ -91,13 +90,7 @@ def _quantity(name: str) -> str:
 
 def _freedom(profile: Profile) -> int:
     """Degrees of freedom of a response's errors."""
-    numerology = profile.numerology
-    ofdm = OfdmConfig(
-        fft_len=numerology.fft_len,
-        prefix_len=numerology.prefix_len,
-        num_active=numerology.num_active,
-        sample_rate_hz=numerology.sample_rate_hz,
-    )
+    ofdm = profile.numerology.ofdm
     return int(tap_subspace(ofdm, num_channel_taps(ofdm), 0).shape[1])
 
 
