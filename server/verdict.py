@@ -52,8 +52,8 @@ class Hold:
         """What that means where so much time lies between sounding and payload."""
         least = "at the earliest " if self.is_bound else ""
         seen = (
-            f"a coherent sum loses 0.1 dB {least}{_milliseconds(self.burst_s)} after its sounding (device "
-            f"{self.device}), {_milliseconds(gap_s)} lie between sounding and payload"
+            f"a coherent sum loses 0.1 dB {least}{milliseconds(self.burst_s)} after its sounding (device "
+            f"{self.device}), {milliseconds(gap_s)} lie between sounding and payload"
         )
         if gap_s <= self.burst_s:
             return f"phases hold: {seen}"
@@ -131,5 +131,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """In words."""
     return f"{1e3 * seconds:.3g} ms"

@@ -10,7 +10,7 @@ from calibration.figure_style import new_figure, style, tidy
 from calibration.page import Html, element, row, table
 from calibration.shown import Shown
 from radio.decibel import to_db
-from server.verdict import CAUSES, Appraisal, Verdict
+from server.verdict import CAUSES, Appraisal, Verdict, milliseconds
 
 LEAST_DB = -50.0  # of a cause, below which nobody asks
 HEADINGS = ("scheme", "support", "error of the mean", "of whole updates", "uses a value")
@@ -32,8 +32,8 @@ def section(verdict: Verdict) -> list[Html]:
         element("p", f"Recommended: {verdict.recommended}. {_sentence(verdict.why)} {trial}{hold}"),
         element(
             "p",
-            f"Predicted by rounds of {_gap(verdict)} between sounding and payload over an air made from this profile; "
-            "known vectors, the same for all schemes.",
+            f"Predicted by rounds of {milliseconds(verdict.gap_s)} between sounding and payload over an air made from "
+            "this profile; known vectors, the same for all schemes.",
             class_="faint",
         ),
         table(HEADINGS, [row(each.scheme, _cells(each)) for each in verdict.predicted]),
@@ -99,10 +99,6 @@ def _cells(each: Appraisal) -> list[str]:
 
 def _level(level_db: float | None) -> str:
     return "-" if level_db is None or not math.isfinite(level_db) else f"{level_db:.1f} dB"
-
-
-def _gap(verdict: Verdict) -> str:
-    return f"{1e3 * verdict.gap_s:.3g} ms"
 
 
 def _sentence(text: str) -> str:
