@@ -6,29 +6,21 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-import json
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack, suppress
 
 import typer
-from rich.console import Console
 
-from devices.proxy import WORKERS
-from devices.wire.keys import KeyFileError, make_keys
+from devices.wire.keys import make_keys
 from radio.interface import RadioError
 from server import air_options as options
 from server import calibrate_options, journal, run_options
 from server.addresses import check_free, consecutive
 from server.air_command import AirPlan, load_plan, told_to_end, wait_until
 from server.air_options import Pace
-from server.arm_parts import Parts
 from server.compose_device import host_devices
-from server.config import Arm, ConfigError
-from server.console import print_air, print_findings, print_status, print_summaries, progress_of
+from server.config import ConfigError
+from server.console import print_air, print_findings, print_status
 from server.doctor import IIOD_PORT, can_simulate, examine
 from server.door import check_bind
 from server.lab_file import load_lab
@@ -36,10 +28,9 @@ from server.lab_use import check_arms, device_terms, server_terms
 from server.launch import Remote
 from server.logs import kept_log, speak_on_stderr
 from server.signals import ending_on_sigterm
+from server.terminal import err, out, refusing_bad_input, reporting_failure, say
 
-CONTINUE = "continue from the last checkpoint with --resume and the same --out"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out, err = Console(), Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.callback()
@@ -58,16 +49,18 @@ def run(
     count: run_options.DevicesAProcess = None,
 ) -> None:
     """Run an experiment and write its folder: records, checkpoint, summary, report."""
-    with _refusing_bad_input():
+    with refusing_bad_input():
         if count is not None and not processes:
             raise ConfigError(
                 f"--count {count} has no effect without --processes; add it, or leave --count out"
             )
         arms, folder = run_options.arms_and_folder(config, settings, seed, folder, resume)
+    from server.run_command import run_arms  # loads PyTorch: what is asked wrongly is told at once
+
     if processes:
-        _run_arms(arms, folder, resume, Remote("tcp://127.0.0.1:0", devices_a_process=count or 1))
+        run_arms(arms, folder, resume, Remote("tcp://127.0.0.1:0", devices_a_process=count or 1))
     else:
-        _run_arms(arms, folder, resume)
+        run_arms(arms, folder, resume)
 
 
 @app.command()
@@ -82,14 +75,21 @@ def server(
     lab: run_options.LabFile = None,
 ) -> None:
     """As run, with devices that are processes of their own and connect from wherever they are."""
-    with _refusing_bad_input():
+    with refusing_bad_input():
         inventory = load_lab(lab) if lab is not None else None
         terms = server_terms(inventory, bind, keys, settings, run_options.BIND)
         check_bind(terms.bind, terms.keys is not None)
         arms, folder = run_options.arms_and_folder(config, terms.settings, seed, folder, resume)
         if inventory is not None:
             check_arms(inventory, arms)
-    _run_arms(arms, folder, resume, Remote(terms.bind, terms.keys, on_listening=_print_listening))
+    from server.run_command import run_arms
+
+    run_arms(
+        arms,
+        folder,
+        resume,
+        Remote(terms.bind, terms.keys, on_listening=lambda at: say(f"listening at {at}")),
+    )
 
 
 @app.command()
@@ -105,11 +105,11 @@ def device(
     leash: run_options.Leash = False,
 ) -> None:
     """Host devices for a server, until it has no more work."""
-    with _refusing_bad_input():
+    with refusing_bad_input():
         inventory = load_lab(lab) if lab is not None else None
         terms = device_terms(inventory, name, url, count, first, radio or (), keys)
     with ExitStack() as opened:
-        with _refusing_bad_input():
+        with refusing_bad_input():
             opened.enter_context(kept_log(log, name))
         ending = host_devices(name, terms, leash, _complain)
     if not ending.is_idle:  # what is being computed is of no use to anybody, and cannot be interrupted
@@ -125,14 +125,12 @@ def keys(
     lab: run_options.LabOfNames = None,
 ) -> None:
     """Make keys of a server and its devices, and the list of devices that it lets in."""
-    with _refusing_bad_input():
+    with refusing_bad_input():
         listed = tuple(entry.name for entry in load_lab(lab).devices) if lab is not None else ()
         made = make_keys(folder, tuple(dict.fromkeys((*(names or ()), *listed))))
     for path in made:
-        out.print(path, highlight=False, soft_wrap=True)
-    out.print(
-        f"{len(made)} files made; a device's host needs server.pub and its own NAME.key", highlight=False
-    )
+        say(path)
+    say(f"{len(made)} files made; a device's host needs server.pub and its own NAME.key")
 
 
 @app.command()
@@ -142,8 +140,8 @@ def report(
     """Rebuild report.html and figures/ from a run folder."""
     from server.report import write_report
 
-    with _refusing_bad_input(), _reporting_failure():
-        out.print(write_report(folder), highlight=False, soft_wrap=True)
+    with refusing_bad_input(), reporting_failure():
+        say(write_report(folder))
 
 
 @app.command()
@@ -153,7 +151,7 @@ def status(
     """Show a run from another terminal: round, last figures, devices and their state."""
     from server.status import read_status
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         print_status(out, read_status(folder))
 
 
@@ -164,7 +162,7 @@ def replay(
     """Decode a recording again and compare with what was found live; exit code 1 if a bit differs."""
     from server.replay_command import print_replay, replay_recording
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         replayed = replay_recording(recording)
     print_replay(out, replayed)
     raise typer.Exit(0 if replayed.is_same else 1)
@@ -179,7 +177,7 @@ def doctor(
     """Say what is installed, what is reachable, what is wrong and how to mend it."""
     from server.lab_doctor import examine_lab, is_ready
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         run_options.check_name_of_lab(name, lab)
         examined = examine_lab(load_lab(lab), name) if lab is not None else None
     findings = examine(tuple(radio or ()), with_lab=lab is not None)
@@ -188,11 +186,11 @@ def doctor(
     if examined is not None:
         names = ", ".join(examined.here)
         cannot = f"cannot start here: {names}; mend what is missing or wrong above"
-        out.print(f"can start here: {names}" if can_run else cannot, highlight=False, soft_wrap=True)
+        say(f"can start here: {names}" if can_run else cannot)
     elif can_run:
-        out.print("the simulated backend can run: airmeta run experiments/quickstart.toml", highlight=False)
+        say("the simulated backend can run: airmeta run experiments/quickstart.toml")
     else:
-        out.print("the simulated backend cannot run; mend what is missing or wrong above", highlight=False)
+        say("the simulated backend cannot run; mend what is missing or wrong above")
     silent = any(finding.name in (radio or ()) and finding.verdict != "ok" for finding in findings)
     raise typer.Exit(0 if can_run and not silent else 1)
 
@@ -207,7 +205,7 @@ def silence(
     from radio.silence import silence_all
     from server.lab_doctor import shares_here
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         run_options.check_name_of_lab(name, lab)
         if not uris and lab is None:
             raise ConfigError("no radio is named; give URI ..., or --lab FILE")
@@ -240,29 +238,28 @@ def calibrate(
     from server.compose_measured import with_measured_air
     from server.verdict_page import print_verdict
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         experiment = with_measured_air(experiment_to_calibrate(config, settings or ()))
         place = calibration_folder(folder)
         earlier = earlier_profile(experiment, compare)
     if watch:
         with (
             ending_on_sigterm(),
-            _reporting_failure(),
+            reporting_failure(),
             suppress(KeyboardInterrupt),
             shown_live(out, experiment.fleet.devices) as show,
         ):
             watch_radios(experiment, busy, every, times, show)
         raise typer.Exit(0)
     kept = f"what was received until then is in {place}"
-    with ending_on_sigterm(), _reporting_failure(kept), steps_of(out) as tell:
+    with ending_on_sigterm(), reporting_failure(kept), steps_of(out) as tell:
         found = calibrate_into(place, experiment, extent_of(long, busy), tell, earlier)
     print_profile(out, found.profile, found.missing)
     if found.verdict is not None:
         print_verdict(out, found.verdict)
     if earlier is not None and found.similarity is not None:
-        line = likeness_line(found.similarity, earlier.name)
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
-    out.print(f"calibration {place}", highlight=False, soft_wrap=True)
+        say(likeness_line(found.similarity, earlier.name))
+    say(f"calibration {place}")
     raise typer.Exit(1 if found.missing else 0)
 
 
@@ -283,7 +280,7 @@ def air(
     from server.compose_air import open_air
     from server.compose_measured import with_measured_air
 
-    with _refusing_bad_input():
+    with refusing_bad_input():
         from sim_backend.levels import TX_FULL_SCALE_DBM
 
         options.check(radios, config, settings, arm, pace, patience, cable, isolation)
@@ -314,104 +311,9 @@ def main() -> None:
     app()
 
 
-@contextmanager
-def _refusing_bad_input() -> Iterator[None]:
-    """Before work starts a ValueError is what a user asked wrongly: one line and exit code 2."""
-    try:
-        yield
-    except ValueError as error:
-        err.print(f"error: {error}")
-        raise typer.Exit(2) from error
-    except OSError as error:
-        err.print(f"error: {error}")
-        raise typer.Exit(1) from error
-
-
-@contextmanager
-def _reporting_failure(if_interrupted: str = CONTINUE) -> Iterator[None]:
-    """What went wrong in the course of work: one line and exit code 1. Other exceptions are bugs and show it."""
-    from server.checkpoint import CheckpointError
-    from server.experiment import ExperimentFailed
-    from server.fleet import FleetError
-    from server.planning import RoundFailed
-
-    try:
-        yield
-    except (FleetError, ExperimentFailed, RoundFailed, CheckpointError, RadioError, OSError) as error:
-        err.print(f"error: {error}")
-        raise typer.Exit(1) from error
-    except (ConfigError, KeyFileError) as error:  # of what only devices could tell
-        err.print(f"error: {error}")
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        err.print(f"interrupted; {if_interrupted}")
-        if any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
-            sys.stdout.flush()
-            os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
-        raise typer.Exit(1) from error
-
-
 def _complain(why: str) -> None:
     err.print(f"error: {why}")
     journal.stopped(why)
-
-
-def _title(arm: Arm) -> str:
-    return arm.name or arm.experiment.link.scheme
-
-
-def _run_arms(arms: list[Arm], folder: Path, resume: bool, remote: Remote | None = None) -> None:
-    from server.composition import prepare
-    from server.recorder import open_run_folder, write_arms
-    from server.report import write_report
-
-    with _refusing_bad_input():
-        prepared = [prepare(arm, remote) for arm in arms]
-        open_run_folder(folder, arms, resume)
-        write_arms(folder, arms)
-    with (
-        ending_on_sigterm(),
-        _reporting_failure(),
-        kept_log(folder / "logs" / "server.log", "server"),
-        journal.told_how_it_ends(),
-    ):
-        out.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-        summaries = {}
-        for parts in prepared:
-            place = folder / parts.arm.name
-            if remote is not None:
-                remote = remote._replace(logs=place / "logs", is_last=parts is prepared[-1])
-            summaries[_title(parts.arm)] = _run_one(parts, place, remote)
-        report = write_report(folder)
-        print_summaries(out, summaries)
-        out.print(f"report {report}", highlight=False, soft_wrap=True)
-
-
-def _run_one(parts: Parts, folder: Path, remote: Remote | None) -> dict[str, Any]:
-    from server.board import BOARD
-    from server.composition import open_bench
-    from server.experiment import num_workers, run_arm
-    from server.recorder import MANIFEST, SUMMARY, write_manifest
-
-    experiment, title = parts.arm.experiment, _title(parts.arm)
-    if (folder / SUMMARY).exists():
-        out.print(f"{title}: already complete", highlight=False)
-        return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
-    if not (folder / MANIFEST).exists():  # so that everybody can tell whether this process lives
-        write_manifest(folder, experiment, num_workers(experiment), [])
-    with open_bench(parts, remote, folder / BOARD, folder) as bench:
-        hosts = bench.hosts() if bench.hosts else None
-        write_manifest(folder, experiment, num_workers(experiment), bench.radios, hosts)
-        try:
-            with progress_of(out, title, experiment.run.rounds) as on_round:
-                return run_arm(folder, bench.rounds, on_round)
-        finally:
-            if bench.hosts and (now := bench.hosts()) != hosts:  # somebody came back as another
-                write_manifest(folder, experiment, num_workers(experiment), bench.radios, now)
-
-
-def _print_listening(url: str) -> None:
-    out.print(f"listening at {url}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
