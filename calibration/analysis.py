@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ MOST_RESPONSES = 16_000  # of devices in symbols, that are held at once: 50 MB
 PRESENT_FALSE_ALARM = 1e-6  # per sample; where a burst has to be, a few hundred are looked at
 CORRECTED = " corrected"  # ends the name of a step that was done again through corrections
 Complex = NDArray[np.complex128]
+Found = tuple[SentBurst, float, BurstEstimate | None]
+# A capture never changes, and many ask what was in it.
+_probes_of: WeakKeyDictionary[Capture, tuple[Found, ...]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,14 @@ def heard_estimates(capture: Capture) -> Iterator[tuple[SentBurst, float, BurstE
             yield sent, arrival, burst
 
 
-def _probes(capture: Capture) -> Iterator[tuple[SentBurst, float, BurstEstimate | None]]:
+def _probes(capture: Capture) -> tuple[Found, ...]:
+    found = _probes_of.get(capture)
+    if found is None:
+        found = _probes_of[capture] = tuple(_sought(capture))
+    return found
+
+
+def _sought(capture: Capture) -> Iterator[Found]:
     ofdm = ofdm_of(capture)
     searcher = Searcher(ofdm=ofdm, max_cfo_hz=float(capture.facts["max_cfo_hz"]))
     lead = ofdm.prefix_len // 4

@@ -30,6 +30,7 @@ from calibration.hardware_findings import (
     of_gain_steps,
 )
 from calibration.interferers import estimate_interferers
+from calibration.mean_response import MeanResponse, mean_response
 from calibration.motion import of_motion
 from calibration.multipath import estimate_multipath
 from calibration.oscillators import NOTHING, Probe, of_oscillator
@@ -49,7 +50,7 @@ from calibration.profile import (
     estimate,
     interval,
 )
-from calibration.repeats import crosstalk, jitters
+from calibration.repeats import crosstalk, jitters, long_probes
 from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
@@ -80,13 +81,12 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if "alone" in captures:
         probes = list(alone_estimates(captures["alone"]))
         sent_of = {sent.device: sent for sent, _ in probes}
+        means = _mean_responses(captures, ofdm)
         delays = _delays(captures["alone"], [burst for _, burst in probes], at_s)
-        found = {
-            sent.device: _of_probe(sent, burst, quiet.noise, ofdm, at_s) | {"delay_s": delay}
-            for (sent, burst), delay in zip(probes, delays, strict=True)
-        }
-        for sent, burst in probes:
-            found[sent.device] |= _of_paths(burst, ofdm, at_s)
+        for (sent, burst), delay in zip(probes, delays, strict=True):
+            mean = means[sent.device]
+            probed = _of_probe(sent, burst, mean, quiet.noise, ofdm, at_s)
+            found[sent.device] = probed | {"delay_s": delay} | _of_paths(mean, ofdm, at_s)
     if "together" in captures:
         for device, values in _of_soundings(
             together_estimates(captures["together"]), ofdm, facts["center_hz"], at_s
@@ -170,7 +170,7 @@ def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile
     noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
     found: dict[int, dict[str, Any]] = {}
     for sent, _, burst in heard_estimates(capture):
-        measured = _of_probe(sent, burst, noise, ofdm, at_s)
+        measured = _of_probe(sent, burst, mean_response([burst], ofdm), noise, ofdm, at_s)
         undone = capture.facts["undone"][str(sent.device)]
         found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
     receiver = profile.receiver
@@ -195,13 +195,12 @@ def _with_oscillators(profile: Profile, captures: Mapping[str, Capture]) -> Prof
         each.device: hardware_of(msgspec.structs.asdict(each), msgspec.structs.asdict(profile.receiver))
         for each in profile.devices
     }
-    for step in ("alone", "aside"):
-        for through, capture in ((False, captures.get(step)), (True, captures.get(step + CORRECTED))):
-            if capture is None:
-                continue
-            for sent, _, burst in heard_estimates(capture):
-                hardware = NOTHING if through else known[sent.device]
-                probes.setdefault(sent.device, []).append(Probe(capture, sent, burst, hardware))
+    aside = [captures["aside"]] if "aside" in captures else []
+    corrected = [captures[step] for step in ("alone" + CORRECTED, "aside" + CORRECTED) if step in captures]
+    for capture in (*long_probes(captures), *aside, *corrected):
+        for sent, _, burst in heard_estimates(capture):
+            hardware = NOTHING if capture in corrected else known[sent.device]
+            probes.setdefault(sent.device, []).append(Probe(capture, sent, burst, hardware))
     noise = silence_report(captures["silence"]).noise
     devices = tuple(
         msgspec.structs.replace(
@@ -212,15 +211,29 @@ def _with_oscillators(profile: Profile, captures: Mapping[str, Capture]) -> Prof
     return msgspec.structs.replace(profile, devices=devices)
 
 
+def _mean_responses(captures: Mapping[str, Capture], ofdm: OfdmConfig) -> dict[int, MeanResponse]:
+    """By device."""
+    bursts: dict[int, list[BurstEstimate]] = {}
+    for capture in long_probes(captures):
+        for sent, _, burst in heard_estimates(capture):
+            bursts.setdefault(sent.device, []).append(burst)
+    return {device: mean_response(each, ofdm) for device, each in bursts.items()}
+
+
 def _of_probe(
-    sent: SentBurst, burst: BurstEstimate, noise: NoiseEstimate, ofdm: OfdmConfig, at_s: float
+    sent: SentBurst,
+    burst: BurstEstimate,
+    mean: MeanResponse,
+    noise: NoiseEstimate,
+    ofdm: OfdmConfig,
+    at_s: float,
 ) -> dict[str, Any]:
     power, power_std = mean_power(burst, ofdm)
     snr, relative = (
         power * sent.level**2 / noise.variance,
         math.hypot(power_std / power, noise.std / noise.variance),
     )
-    shape = remove_delay(burst.response, burst.delay_samples, ofdm)
+    shape = remove_delay(mean.response, burst.delay_samples, ofdm)
     evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(ofdm.num_active * (PROBE_SYMBOLS - 1)))
     return {
         "gain_db": _decibels(power, power_std, at_s, "path"),
@@ -233,7 +246,7 @@ def _of_probe(
         "response": ResponseEntry(
             re=tuple(shape.real.tolist()),
             im=tuple(shape.imag.tolist()),
-            std=burst.shape_std,
+            std=mean.shape_std,
             at_s=at_s,
             valid_s=VALID_S["path"],
         ),
@@ -281,8 +294,8 @@ def _of_soundings(
     return found
 
 
-def _of_paths(burst: BurstEstimate, ofdm: OfdmConfig, at_s: float) -> dict[str, Any]:
-    paths = estimate_multipath(burst.response, burst.error_variance, ofdm, num_channel_taps(ofdm))
+def _of_paths(mean: MeanResponse, ofdm: OfdmConfig, at_s: float) -> dict[str, Any]:
+    paths = estimate_multipath(mean.response, mean.error_variance, ofdm, num_channel_taps(ofdm))
     low, high = (each / ofdm.sample_rate_hz for each in paths.delay_spread_interval_samples)
     spread_s = paths.delay_spread_samples / ofdm.sample_rate_hz
     values = {"delay_spread_s": interval(spread_s, low, high, at_s, "path")}

@@ -28,6 +28,7 @@ SEEN = 1e-3  # share of the strongest direction below which taps are not told ap
 TERMS = 5  # at the edges of the band, half a sample late, the next one is 0.3 % of the signal
 PADDING = 64  # samples behind a burst, so that its end and its start do not mix
 LEAST_GROUP_SNR = 20.0  # linear: below, turns are miscounted
+NOISIEST = 2.0  # times the least noise: probes with more hide more than they show in a mean
 FASTEST_HZ = 100e3  # corner up to which a bound holds: of faster noise less is seen in a group
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +66,8 @@ def of_oscillator(probes: Sequence[Probe], noise_variance: float, at_s: float) -
     seen = [each for each in (_phases(probe, noise_variance) for probe in probes) if each is not None]
     if not seen:
         return {}
+    least = min(variance for _, variance in seen)
+    seen = [each for each in seen if each[1] <= NOISIEST * least]
     rate_hz = probes[0].capture.config.sample_rate_hz
     phases = np.stack([each for each, _ in seen])
     variance = float(np.mean([each for _, each in seen]))

@@ -11,7 +11,7 @@ from calibration.bench import Bench, Emission
 from calibration.crosstalk import CrosstalkEstimate, estimate_crosstalk
 from calibration.jitter import JitterEstimate, estimate_jitter
 from calibration.turns import alone, numerology
-from calibration.waveforms import BLOCK_SYMBOLS, GUARD_SYMBOLS, SHORT_SYMBOLS
+from calibration.waveforms import BLOCK_SYMBOLS, GUARD_SYMBOLS
 from radio.capture import Capture
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
@@ -22,10 +22,8 @@ AGAIN, ONLY, ALL = "again ", "only ", "only all"
 
 
 def repeat(bench: Bench) -> dict[str, Capture]:
-    """Short probes, each asked for anew; by step."""
-    return {
-        f"{AGAIN}{number}": alone(bench, f"{AGAIN}{number}", SHORT_SYMBOLS) for number in range(NUM_REPEATS)
-    }
+    """Probes, each asked for anew; by step."""
+    return {f"{AGAIN}{number}": alone(bench, f"{AGAIN}{number}") for number in range(NUM_REPEATS)}
 
 
 def sound_apart(bench: Bench) -> dict[str, Capture]:
@@ -50,6 +48,17 @@ def jitters(captures: Mapping[str, Capture]) -> dict[int, JitterEstimate]:
         if len(points) == NUM_REPEATS:
             found[device] = estimate_jitter(lates, stds, times_s)
     return found
+
+
+def long_probes(captures: Mapping[str, Capture]) -> Iterator[Capture]:
+    """Captures of probes at the transmitters' carrier that are as long as the first ones, these first."""
+    first = captures.get("alone")
+    if first is not None:
+        num_symbols = first.facts["num_symbols"]
+        yield first
+        for step, capture in captures.items():
+            if step.startswith(AGAIN) and capture.facts["num_symbols"] == num_symbols:
+                yield capture
 
 
 def crosstalk(captures: Mapping[str, Capture]) -> tuple[tuple[int, ...], CrosstalkEstimate] | None:

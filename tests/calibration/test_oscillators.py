@@ -21,6 +21,10 @@ LEVEL, START, NOISE_VARIANCE = 0.1, 200, 1e-6  # 30 dB below the signal
 
 def found(rng, drift, noise_deg, corner_hz=1e4):
     """Entries, of a probe over one path."""
+    return of_oscillator([heard_probe(rng, drift, noise_deg, corner_hz)], NOISE_VARIANCE, 0.0)
+
+
+def heard_probe(rng, drift, noise_deg, corner_hz, gain=1.0):
     samples = np.float32(LEVEL) * probe(0, PROBE_SYMBOLS, OFDM)
     length = len(samples) + 2 * START
     places = -0.3 - drift * (np.arange(length) - length / 2.0)
@@ -31,7 +35,7 @@ def found(rng, drift, noise_deg, corner_hz=1e4):
     turns[0] = rng.normal()
     for index in range(1, length):
         turns[index] = held * turns[index - 1] + steps[index]
-    heard *= np.exp(1j * np.deg2rad(noise_deg) * turns)
+    heard *= gain * np.exp(1j * np.deg2rad(noise_deg) * turns)
     heard += np.sqrt(NOISE_VARIANCE / 2.0) * (rng.normal(size=(length, 2)) @ [1.0, 1j])
     heard = heard.astype(np.complex64)
     burst = estimate_burst(
@@ -40,7 +44,7 @@ def found(rng, drift, noise_deg, corner_hz=1e4):
     facts = {"ofdm": dataclasses.asdict(OFDM), "num_symbols": PROBE_SYMBOLS, "offset_hz": 0.0}
     capture = Capture(samples=heard, start_index=0, config=RADIO, step="alone", facts=facts)
     sent = SentBurst(device=0, start_index=START, num_samples=len(samples), label="probe", level=LEVEL)
-    return of_oscillator([Probe(capture, sent, burst, NOTHING)], NOISE_VARIANCE, 0.0)
+    return Probe(capture, sent, burst, NOTHING)
 
 
 @pytest.mark.parametrize("drift", [0.0, 10e-6, -20e-6])
@@ -64,6 +68,14 @@ def test_phase_noise_is_as_strong_on_a_clock_that_drifts(rng, drift):
     drawn = [found(rng, drift, 1.0)["phase_noise_deg"] for _ in range(6)]
     assert np.mean([entry.value for entry in drawn]) == pytest.approx(1.0, abs=0.07)
     assert sum(entry.bound == "" and entry.low < 1.0 < entry.high for entry in drawn) >= 5
+
+
+def test_probes_in_much_noise_add_none_to_those_in_little(rng):
+    clear = [heard_probe(rng, 0.0, 0.5, 1e4) for _ in range(3)]
+    faint = [heard_probe(rng, 0.0, 0.5, 1e4, gain=0.3) for _ in range(3)]
+    entries = of_oscillator([faint[0], *clear, *faint[1:]], NOISE_VARIANCE, 0.0)
+    assert entries == of_oscillator(clear, NOISE_VARIANCE, 0.0)
+    assert entries["phase_noise_deg"].low < 0.5 < entries["phase_noise_deg"].high
 
 
 def test_a_signal_slides_as_tones_do(rng):
