@@ -22,7 +22,9 @@ NEEDED_TIMES = 50  # coherence times that a capture holds if it states one
 LONGEST_SHARE = 0.25  # of the capture: lags beyond have no two independent pairs
 CELLS = 200  # pairs are weighed so that equal times count alike, whatever the density of soundings
 NUM_BLOCKS = 6  # of the jackknife: each holds five coherence times or more where one is stated
-NEIGHBOURS = 1.15  # blocks are not independent: the slowest scatterers outlast them
+NEIGHBOURS = 1.45  # blocks are not independent: beats of scatterers that are nearly as fast outlast them
+# A magnitude is too large by what the correlation's phase scatters, which is slow: the jackknife sees a third of that.
+BIAS_SEEN = 0.35
 MIN_OCCUPIED = 3  # of them, in which a lag has to be seen
 MIN_LOOKS = 8  # pairs that do not overlap: of fewer the common phase is no phase of a mean
 LOOKS_SHARE = 0.5  # of the coherence times that fit into a capture: so many looks are as good
@@ -148,7 +150,7 @@ def _estimate(
     blocks = np.add.reduceat(cells, np.arange(NUM_BLOCKS) * CELLS // NUM_BLOCKS, axis=2)
     left = [_ratios(cells.sum(axis=2) - blocks[:, :, block]) for block in range(NUM_BLOCKS)]
     without = np.abs([values for values, _ in left])
-    coherence = _jackknife(np.abs(correlation), without, lags_s, LEVEL)
+    coherence = _jackknife(np.abs(correlation), without, lags_s, LEVEL, BIAS_SEEN)
     # Coherence times that the capture holds, or that there are pairs so far apart to see.
     seen = float(np.interp(np.log(coherence.lag_s), np.log(lags_s), looks))
     times = min(span_s / coherence.lag_s, seen / LOOKS_SHARE)
@@ -157,7 +159,7 @@ def _estimate(
     if not stated:
         bound_s = coherence.sure_s / (1.2 + 5.8 / times)
         interval_s = np.array([min(bound_s, interval_s[0]) if coherence.reached else bound_s, np.inf])
-    burst = _jackknife(cosine, np.array([values for _, values in left]), lags_s, least_cosine)
+    burst = _jackknife(cosine, np.array([values for _, values in left]), lags_s, least_cosine, 1.0)
     burst_interval_s = np.array([burst.interval_s[0], burst.interval_s[1] if burst.reached else np.inf])
     return (
         correlation,
@@ -223,13 +225,16 @@ def _cross(
     return lag_s, not leapt, float(lags_s[before]) if leapt else lag_s
 
 
-def _jackknife(values: FloatArray, without: FloatArray, lags_s: FloatArray, level: float) -> _Crossing:
-    """values: (num_lags,); without: (NUM_BLOCKS, num_lags) the same with a block of time left out."""
+def _jackknife(
+    values: FloatArray, without: FloatArray, lags_s: FloatArray, level: float, bias_seen: float
+) -> _Crossing:
+    """values: (num_lags,); without: (NUM_BLOCKS, num_lags) the same with a block of time left out. bias_seen: share of
+    the bias that shows when a block is left out."""
     stds = _spread(without)
     lag_s, reached, sure_s = _cross(values, stds, lags_s, level)
     logs = np.log([_cross(left, stds, lags_s, level)[0] for left in without])
     std = NEIGHBOURS * float(_spread(logs))
-    unbiased = NUM_BLOCKS * np.log(lag_s) - (NUM_BLOCKS - 1) * float(logs.mean())
+    unbiased = np.log(lag_s) - (NUM_BLOCKS - 1) * (float(logs.mean()) - np.log(lag_s)) / bias_seen
     reach = float(scipy.stats.t.ppf(0.975, NUM_BLOCKS - 1)) * std
     interval_s = np.exp(unbiased + np.array([-reach, reach]))
     return _Crossing(float(np.exp(unbiased)), std, interval_s, reached, sure_s)

@@ -48,7 +48,7 @@ def test_120_fading_channels_are_known_as_well_as_stated(rng):
         stated = np.isfinite(value)
         errors = np.log(value[stated] / truth[stated])
         assert np.sqrt(np.mean(errors**2)) < scale
-        assert abs(errors.mean()) < 0.03  # jackknife takes out the first order only
+        assert abs(errors.mean()) < 3.5 * errors.std(ddof=1) / np.sqrt(len(errors))
         assert_covered(np.column_stack([low, high]), truth)
 
 
