@@ -22,9 +22,9 @@ NEEDED_TIMES = 50  # coherence times that a capture holds if it states one
 LONGEST_SHARE = 0.25  # of the capture: lags beyond have no two independent pairs
 CELLS = 200  # pairs are weighed so that equal times count alike, whatever the density of soundings
 NUM_BLOCKS = 6  # of the jackknife: each holds five coherence times or more where one is stated
-NEIGHBOURS = 1.45  # blocks are not independent: beats of scatterers that are nearly as fast outlast them
-# A magnitude is too large by what the correlation's phase scatters, which is slow: the jackknife sees a third of that.
-BIAS_SEEN = 0.35
+NEIGHBOURS = 1.4  # blocks are not independent: beats of scatterers that are nearly as fast outlast them
+# A magnitude is too large by what the correlation's phase scatters, which is slow: the jackknife sees half of that.
+BIAS_SEEN = 0.5
 MIN_OCCUPIED = 3  # of them, in which a lag has to be seen
 MIN_LOOKS = 8  # pairs that do not overlap: of fewer the common phase is no phase of a mean
 LOOKS_SHARE = 0.5  # of the coherence times that fit into a capture: so many looks are as good
