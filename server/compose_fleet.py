@@ -8,8 +8,9 @@ from devices.wire.envelope import Pulse
 from server.arm_parts import Parts
 from server.board import posted
 from server.compose_plutos import radio_setup
-from server.fleet import Fleet, Terms
+from server.fleet import Fleet
 from server.launch import Remote, device_processes, seats_of
+from server.switchboard import Terms
 
 
 @contextmanager

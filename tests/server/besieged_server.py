@@ -16,7 +16,8 @@ from pathlib import Path
 
 from devices.wire.envelope import Pulse
 from server.experiment import run_arm
-from server.fleet import Fleet, Terms
+from server.fleet import Fleet
+from server.switchboard import Terms
 from tests.server.fleet import make_rounds
 from tests.server.remote import settings
 

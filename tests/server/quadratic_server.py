@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from server.experiment import run_arm
-from server.fleet import Fleet, Terms
+from server.fleet import Fleet
 from server.reply_checks import round_of
+from server.switchboard import Terms
 from tests.server.fleet import make_rounds
 from tests.server.remote import PULSE, settings
 

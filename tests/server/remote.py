@@ -12,7 +12,8 @@ from devices.messages import DeviceSettings
 from devices.proxy import guarded
 from devices.wire.envelope import Hello, Pulse
 from radio.schemes.registry import load_scheme
-from server.fleet import Fleet, Terms
+from server.fleet import Fleet
+from server.switchboard import Terms
 from tests.server.fleet import DIMENSION, QuadraticDevice
 
 PULSE = Pulse(beat_s=0.05, lost_s=1.0)
