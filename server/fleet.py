@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from devices.messages import Reply, Request
 from devices.wire.envelope import Leave
 from devices.wire.json_log import about, event
 from devices.wire.packing import pack
+from server.bell import Bell
 from server.board import FleetNow, fleet_now
 from server.door import Door
 from server.roster import ranges
@@ -38,7 +39,7 @@ class Fleet:
         self.run = secrets.token_hex(8)
         self._num_devices = terms.settings.devices + terms.settings.held_out
         self._epoch_s = time.time() - now()  # of Unix time, when that clock began
-        self._changed = threading.Condition()
+        self._lock, self._news = threading.Lock(), Bell()
         self._ending: Leave | None = None
         self._failure: BaseException | None = None
         self._door = Door(bind, keys, self._num_devices)
@@ -51,16 +52,16 @@ class Fleet:
     def ask(self, requests: Mapping[int, Request]) -> dict[int, Reply]:
         """One reply a request; a device that is late, lost, or answers what cannot be gives Failed."""
         packed = {id(request): pack(request) for request in requests.values()}
-        with self._changed:
-            self._wait_for_quorum(requests)
+        self._wait_for_quorum(requests)
+        with self._lock:
             calls = [
                 self._switchboard.begin(device, request, *packed[id(request)])
                 for device, request in requests.items()
             ]
             self._wake()
-            while any(call.reply is None for call in calls):
-                self._changed.wait(1.0)
-                self._check()
+        while any(call.reply is None for call in calls):
+            self._news.wait(1.0)
+            self._check()
         return {call.device: call.reply for call in calls if call.reply is not None}
 
     def wait_for_all(self, deadline_s: float, look: Callable[[], None] = lambda: None) -> None:
@@ -69,24 +70,23 @@ class Fleet:
         FleetError, which names those missing, after the deadline.
         """
         until = self._now() + deadline_s
-        with self._changed:
-            while missing := self._switchboard.roster.missing():
-                self._check()
-                look()
-                if self._now() > until:
-                    reasons = "".join(
-                        f"; {name}: {reason}" for name, reason in self._switchboard.unable.items()
-                    )
-                    raise FleetError(
-                        f"devices {ranges(missing)} did not come within {deadline_s:g} s{reasons}; start their "
-                        f"processes with airmeta device --server {self.url} --id NAME, or raise fleet.return_s"
-                    )
-                self._changed.wait(LOOK_S)
+        while missing := self._missing():
+            self._check()
+            look()
+            if self._now() > until:
+                with self._lock:
+                    unable = self._switchboard.unable.items()
+                    reasons = "".join(f"; {name}: {reason}" for name, reason in unable)
+                raise FleetError(
+                    f"devices {ranges(missing)} did not come within {deadline_s:g} s{reasons}; start their "
+                    f"processes with airmeta device --server {self.url} --id NAME, or raise fleet.return_s"
+                )
+            self._news.wait(LOOK_S)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """What every process that was ever ready said of itself, its devices and its radios, by name."""
         known = self._switchboard
-        with self._changed:
+        with self._lock:
             return {
                 peer.name: {
                     **peer.hello.facts, "devices": list(peer.numbers), "radios": list(known.radios[peer.name])
@@ -98,12 +98,12 @@ class Fleet:
     def look(self) -> FleetNow:
         """Who is there and at what."""
         known, numbers = self._switchboard, range(self._num_devices)
-        with self._changed:
+        with self._lock:
             return fleet_now(numbers, known.roster.known(), known.at_work(), known.round, self._epoch_s)
 
     def close(self, over: bool = False) -> None:
         """Let the processes go, for good if it is `over`, otherwise to come back; twice is as good as once."""
-        with self._changed:
+        with self._lock:
             self._ending = self._ending or Leave(over)
             self._wake()
         self._thread.join()
@@ -113,20 +113,24 @@ class Fleet:
         training = [device for device, request in requests.items() if isinstance(request, messages.Train)]
         needed = min(self._terms.quorum, len(training))
         until, told = self._now() + self._terms.return_s, False
-        while (
-            sum(self._switchboard.roster.is_ready(device) for device in training) < needed
-            and self._now() < until
-        ):
+        while len(training) - len(away := self._away(training)) < needed and self._now() < until:
             if not told:
                 told = True
-                away = [device for device in training if not self._switchboard.roster.is_ready(device)]
                 _log.warning(
                     "waits for %d of devices %s, %g s at most", needed - len(training) + len(away), ranges(away),
                     self._terms.return_s, extra=event("waiting", devices=away),
                 )  # fmt: skip
             self._check()
-            self._changed.wait(LOOK_S)
+            self._news.wait(LOOK_S)
         self._check()
+
+    def _missing(self) -> list[int]:
+        with self._lock:
+            return self._switchboard.roster.missing()
+
+    def _away(self, devices: Sequence[int]) -> list[int]:
+        with self._lock:
+            return [device for device in devices if not self._switchboard.roster.is_ready(device)]
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -140,17 +144,16 @@ class Fleet:
         try:
             while self._ending is None:
                 letters = self._door.poll(LOOK_S)
-                with self._changed, about(round=self._switchboard.round):
+                with self._lock, about(round=self._switchboard.round):
                     for letter in letters:
                         self._switchboard.read(letter)
                     self._switchboard.look()
-                    self._changed.notify_all()
+                self._news.ring()
             self._switchboard.dismiss(self._ending)
         except BaseException as error:
-            with self._changed:
-                self._failure = error
-                self._changed.notify_all()
+            self._failure = error
+            self._news.ring()
         finally:
-            with self._changed:
+            with self._lock:
                 self._waker.close()
             self._door.close()
