@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -148,8 +149,17 @@ def test_over_virtual_plutos_processes_lose_no_more_than_one_process_does(tmp_pa
         json.loads((tmp_path / place / "plutos" / "summary.json").read_text()) for place in ("here", "there")
     )
     assert there["failed_rounds"] == 0
-    # the same channels and noise of the same law: a round differs by 0.6 dB and 0.2 dB, rms, 16 by a quarter of that
-    assert there["nmse_air_db"] == pytest.approx(here["nmse_air_db"], abs=0.5)
+    # the same channels and noise of the same law: a round differs by 0.7 dB and 0.2 dB, rms, 16 by a quarter of that
+    errors = [
+        np.array([json.loads(line)["nmse_air"] for line in path.read_text().splitlines()])
+        for path in (
+            tmp_path / "here" / "plutos" / "rounds.jsonl",
+            tmp_path / "there" / "plutos" / "rounds.jsonl",
+        )
+    ]
+    lost_db = 10.0 * np.log10(errors[1] / errors[0])
+    assert lost_db.std(ddof=1) < 1.5
+    assert abs(lost_db.mean()) < 4.0 * lost_db.std(ddof=1) / np.sqrt(len(lost_db))
     assert there["nmse_amplitude_db"] == pytest.approx(here["nmse_amplitude_db"], abs=0.2)
     manifest = json.loads((tmp_path / "there" / "plutos" / "manifest.json").read_text())
     uris = [radio["uri"] for host in manifest["hosts"].values() for radio in host["radios"]]
