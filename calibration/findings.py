@@ -50,7 +50,7 @@ from calibration.profile import (
     estimate,
     interval,
 )
-from calibration.repeats import crosstalk, jitters, long_probes
+from calibration.repeats import crosstalk, jitters, long_probes, mean_responses
 from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
@@ -81,7 +81,7 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if "alone" in captures:
         probes = list(alone_estimates(captures["alone"]))
         sent_of = {sent.device: sent for sent, _ in probes}
-        means = _mean_responses(captures, ofdm)
+        means = mean_responses(captures, ofdm)
         delays = _delays(captures["alone"], [burst for _, burst in probes], at_s)
         for (sent, burst), delay in zip(probes, delays, strict=True):
             mean = means[sent.device]
@@ -209,15 +209,6 @@ def _with_oscillators(profile: Profile, captures: Mapping[str, Capture]) -> Prof
         for each in profile.devices
     )
     return msgspec.structs.replace(profile, devices=devices)
-
-
-def _mean_responses(captures: Mapping[str, Capture], ofdm: OfdmConfig) -> dict[int, MeanResponse]:
-    """By device."""
-    bursts: dict[int, list[BurstEstimate]] = {}
-    for capture in long_probes(captures):
-        for sent, _, burst in heard_estimates(capture):
-            bursts.setdefault(sent.device, []).append(burst)
-    return {device: mean_response(each, ofdm) for device, each in bursts.items()}
 
 
 def _of_probe(

@@ -8,8 +8,10 @@ import numpy as np
 
 from calibration.analysis import heard_estimates, ofdm_of
 from calibration.bench import Bench, Emission
+from calibration.burst import BurstEstimate
 from calibration.crosstalk import CrosstalkEstimate, estimate_crosstalk
 from calibration.jitter import JitterEstimate, estimate_jitter
+from calibration.mean_response import MeanResponse, mean_response
 from calibration.turns import alone, numerology
 from calibration.waveforms import BLOCK_SYMBOLS, GUARD_SYMBOLS
 from radio.capture import Capture
@@ -59,6 +61,15 @@ def long_probes(captures: Mapping[str, Capture]) -> Iterator[Capture]:
         for step, capture in captures.items():
             if step.startswith(AGAIN) and capture.facts["num_symbols"] == num_symbols:
                 yield capture
+
+
+def mean_responses(captures: Mapping[str, Capture], ofdm: OfdmConfig) -> dict[int, MeanResponse]:
+    """By device, of all its long probes that were heard."""
+    bursts: dict[int, list[BurstEstimate]] = {}
+    for capture in long_probes(captures):
+        for sent, _, burst in heard_estimates(capture):
+            bursts.setdefault(sent.device, []).append(burst)
+    return {device: mean_response(each, ofdm) for device, each in bursts.items()}
 
 
 def crosstalk(captures: Mapping[str, Capture]) -> tuple[tuple[int, ...], CrosstalkEstimate] | None:
