@@ -52,19 +52,12 @@ def reporting_failure(if_interrupted: str = CONTINUE) -> Iterator[None]:
     except (ConfigError, KeyFileError) as error:  # of what only devices could tell
         err.print(f"error: {error}")
         raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        _say_interrupted(if_interrupted)
-        raise typer.Exit(1) from error
-    except RuntimeError as error:
+    except (KeyboardInterrupt, RuntimeError) as error:
         # A signal between a Condition's giving up of its lock and its wait: the lock is then released twice.
-        if not isinstance(error.__context__, KeyboardInterrupt):
+        if not any(isinstance(each, KeyboardInterrupt) for each in (error, error.__context__)):
             raise
-        _say_interrupted(if_interrupted)
+        err.print(f"interrupted; {if_interrupted}")
+        if any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
+            sys.stdout.flush()
+            os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
         raise typer.Exit(1) from error
-
-
-def _say_interrupted(what_now: str) -> None:
-    err.print(f"interrupted; {what_now}")
-    if any(thread.name.startswith(WORKERS) for thread in threading.enumerate()):
-        sys.stdout.flush()
-        os._exit(1)  # what devices still compute is of no use to anybody, and cannot be interrupted
