@@ -127,11 +127,13 @@ def draw_path(
 ) -> Path:
     """A pure function of seed, device and receiver, which are ports of radios.
 
-    Crystal and transmitter belong to the device alone. What was measured is the path to the usual receiver.
+    Crystal and transmitter belong to the device alone; what lies between two radios is the same both ways. What was
+    measured is the path to the usual receiver, and from it.
     """
-    given, impairments = known(air, device if receiver == USUAL_RECEIVER else None)
+    ends = sorted((receiver, device))
+    given, impairments = known(air, ends[1] if ends[0] == USUAL_RECEIVER else None)
     taps_rng, delay_rng, gain_rng, phase_rng = (
-        stream(seed, Use.PATH, port_key(receiver), port_key(device), part) for part in range(4)
+        stream(seed, Use.PATH, *map(port_key, ends), part) for part in range(4)
     )
     powers = np.array([from_db(power) for power in impairments.tap_powers_db])
     steady, scattered = _draw_taps(impairments, powers / powers.sum(), taps_rng)

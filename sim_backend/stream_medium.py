@@ -76,8 +76,8 @@ class StreamMedium:
     def _make_path(self, radiator: Radiator, sender: int, receiver: int) -> Path:
         carrier = radiator.leg.tx
         loss_db = of_channel(radiator.leg.settings.tx_attenuation_db, radiator.channel)
-        drawn_as = USUAL_RECEIVER if receiver == self._receiver else receiver
-        drawn = draw_path(self._air, self._seed, sender, *carrier.band, drawn_as)
+        ends = (USUAL_RECEIVER if port == self._receiver else port for port in (sender, receiver))
+        drawn = draw_path(self._air, self._seed, next(ends), *carrier.band, next(ends))
         if self._radios.get(receiver) == radiator.radio:
             loss_db += self._own_db
             drawn = replace(

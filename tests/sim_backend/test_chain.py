@@ -156,6 +156,21 @@ def test_paths_are_functions_of_seed_and_device():
     assert tap_powers.sum() == pytest.approx(1.0, rel=0.1)
 
 
+@pytest.mark.parametrize("ends", [(2, -1), (2, 5), (0, 1)])
+@pytest.mark.parametrize("name", ["bench", "indoor", "everything"])
+def test_what_lies_between_two_radios_is_the_same_both_ways(name, ends):
+    impairments = SCENARIOS.get(name, EVERYTHING)
+    one, other = ends
+    there = draw_path(impairments, 5, one, RATE_HZ, CENTER_HZ, other)
+    back = draw_path(impairments, 5, other, RATE_HZ, CENTER_HZ, one)
+    times_s, freqs_hz = np.linspace(0.0, 3.0, 7), np.linspace(-1e6, 1e6, 9)
+    np.testing.assert_array_equal(back.response(times_s, freqs_hz), there.response(times_s, freqs_hz))
+    elsewhere = draw_path(impairments, 5, one, RATE_HZ, CENTER_HZ, 7)
+    assert not np.allclose(elsewhere.response(times_s, freqs_hz), there.response(times_s, freqs_hz))
+    if impairments.image_db > -100.0:  # the hardware is the sender's
+        assert back.transmitter != there.transmitter
+
+
 def test_no_two_devices_share_a_random_stream():
     paths = [path_of(SCENARIOS["harsh"].changed(doppler_hz=500.0), device) for device in range(4)]
     times = np.arange(20_000) * 1e-3

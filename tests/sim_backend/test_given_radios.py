@@ -110,6 +110,20 @@ def test_the_first_radio_may_be_the_receiver():
     assert power_db(first, 0.1) == pytest.approx(power_db(usual, 0.1), abs=0.03)
 
 
+def test_a_device_hears_the_receiver_through_the_path_that_was_measured():
+    def through_db(sender, listener):
+        """Of a tone whose leakage and image are none."""
+        with engine(MeasuredAir(devices=DEVICES)) as bench, bench.open_tx(sender, 1000, cyclic=True) as tx:
+            tx.write(tone(0.1, 1000, 0.5))
+            with bench.open_rx(listener, 21_000) as rx:
+                return power_db(complex_of(rx.read())[1000:], 0.1)
+
+    assert through_db(RECEIVER, 0) == pytest.approx(through_db(0, RECEIVER), abs=0.03)
+    shape = 0.8 + 0.6j * np.exp(-2j * np.pi * 0.1e6 * 1.5e-6)
+    expected_db = HARDWARE_DB - 30.0 + 20 * math.log10(0.5 * abs(shape))
+    assert through_db(RECEIVER, 0) == pytest.approx(expected_db, abs=0.02)
+
+
 def test_truths_of_both_airs_agree_but_for_the_hardware():
     air, ofdm = MeasuredAir(devices=DEVICES), OfdmConfig(sample_rate_hz=RATE_HZ, fft_len=64, num_active=48)
     plan = Plan(round=0, seed=0, devices=(0, 1), dimension=96, num_elements=96, num_kept=96, start_index=5000)

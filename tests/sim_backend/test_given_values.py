@@ -186,6 +186,9 @@ def test_every_device_has_its_own_values_and_another_receiver_hears_through_no_m
     assert abs(elsewhere.gain) ** 2 == pytest.approx(mean_power)
     assert elsewhere.transmitter == usual.transmitter
     assert elsewhere.crystal.offset == 4e-6
+    back = draw_path(air, 5, -1, RATE_HZ, CENTER_HZ, receiver=1)  # waves go both ways
+    assert (back.delay_s, back.gain, back.steady) == (usual.delay_s, usual.gain, usual.steady)
+    assert back.crystal.offset == 0.0
 
 
 def test_who_keeps_time():
