@@ -35,7 +35,8 @@ def trial(seed: int, is_fading: bool) -> list[Record]:
     with ExitStack() as opened:
         air = opened.enter_context(virtual_bench(known))
         witness = Witness(air, receiver=NUM_DEVICES)
-        receiver, transmitters = open_radios(known, opened, receiver_first(air.uris), True)
+        receiver_uri, *uris = receiver_first(air.uris)
+        receiver, transmitters = open_radios(known, opened, receiver_uri, dict(enumerate(uris)), True)
         bench = Bench(
             receiver,
             transmitters,

@@ -22,7 +22,7 @@ from calibration.procedure import Extent, calibrate
 from calibration.profile import FILE_NAME, write_profile
 from radio.decibel import to_db
 from radio.seeds import stream
-from server.compose_calibration import open_calibration
+from server.compose_bench import open_bench
 from server.compose_trial import run_trial, with_scheme
 from server.compose_verdict import DIMENSION, SHARE, gap_of, on_remade_air
 from server.config import ConfigError, Experiment
@@ -85,7 +85,7 @@ def random_air(seed: int) -> Experiment:
 def compare(seed: int) -> dict[str, Any]:
     """Predicted and measured error of each scheme, in dB."""
     experiment = random_air(seed)
-    with open_calibration(experiment, lambda capture: None) as bench:
+    with open_bench(experiment) as bench:
         captures, missing = calibrate(
             bench, Extent(span_s=2.0, ignore_busy=True, amplifiers=False, levels=False), lambda step: None
         )

@@ -26,7 +26,7 @@ from calibration.profile import Profile, write_profile
 from calibration.verification import Verification
 from radio.decibel import to_db
 from radio.measured_air import MeasuredAir, MeasuredDevice
-from server.compose_calibration import open_calibration
+from server.compose_bench import open_bench
 from server.compose_measured import dump_measured_air, with_measured_air
 from server.compose_trial import run_trial
 from server.config import Experiment
@@ -90,7 +90,7 @@ def experiment_on(folder: Path, seed: int) -> Experiment:
 
 def profile_of(experiment: Experiment) -> Profile:
     """By measuring."""
-    with open_calibration(experiment, lambda capture: None) as bench:
+    with open_bench(experiment) as bench:
         verification = Verification(bench)
         captures, missing = calibrate(bench, Extent(span_s=SPAN_S), lambda step: None, verification)
     if missing:

@@ -24,7 +24,7 @@ from calibration.profile import Profile, write_profile
 from calibration.similarity import Similarity, compare_profiles
 from calibration.verification import Verification
 from radio.air_config import AirConfig
-from server.compose_calibration import open_calibration
+from server.compose_bench import open_bench
 from server.compose_measured import with_measured_air
 from server.config import Experiment
 from server.config_file import build
@@ -87,7 +87,7 @@ def bench_air(backend: str, seed: int) -> Experiment:
 
 def profile_of(known: Experiment, span_s: float) -> Profile:
     """As the tool measures it."""
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         verification = Verification(bench)
         captures, missing = calibrate(bench, Extent(span_s=span_s), lambda step: None, verification)
     if missing:

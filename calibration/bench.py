@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.frequency import remove_cfo
+from calibration.listener import Listener
 from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
@@ -26,11 +26,10 @@ from radio.ofdm import OfdmConfig
 from radio.preamble import device_identity, preamble
 from radio.rebased import RebasedRadio
 
-CHUNK_LEN = 1 << 18  # samples taken at once: a driver's ring holds a second
-DEADLINE_S = 30.0  # of wall time for samples to come, on top of the time that they take
 TRIES = 4  # a clock goes on while a burst is on the way to its radio
 SLOWER = 2.0  # times as long as the last try took, a host may take for the next one
 LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
+STARTS = "starts"  # of a capture's facts: [device, wait in samples] of every meeting since the last capture
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
 
 
@@ -79,18 +78,15 @@ class Bench:
         terms: Terms,
         on_capture: Callable[[Capture], None] = lambda capture: None,
     ) -> None:
-        self._receiver = RebasedRadio(receiver)
+        self._receiver = Listener(receiver, on_capture)
         self._transmitters = {device: RebasedRadio(radio) for device, radio in transmitters.items()}
         self._searcher, self._terms = searcher, terms
         self.level = element_level(terms.backoff_db, searcher.ofdm)
         self._center_hz = receiver.config.center_hz
-        self._offset_hz = 0.0
-        self._on_capture = on_capture
         self.clocks: dict[int, Correction] = {}
+        self._starts: list[tuple[int, float]] = []  # since the last capture
         self._quiet = 0.0  # mean power of a sample while nobody sends
         self._undone: dict[int, TransmitCorrection] = {}
-        self._undone_at_receiver = ReceiveCorrection()
-        self._receiver.restart()
 
     @property
     def ofdm(self) -> OfdmConfig:
@@ -110,7 +106,12 @@ class Bench:
     @property
     def offset_hz(self) -> float:
         """By how much the receiver is tuned above the transmitters."""
-        return self._offset_hz
+        return self._receiver.offset_hz
+
+    @property
+    def shares_start(self) -> bool:
+        """Whether index 0 is one instant for all radios."""
+        return self._terms.shared_start
 
     def config(self, device: int | None = None) -> RadioConfig:
         """Settings of a device's radio, or the receiver's."""
@@ -144,9 +145,7 @@ class Bench:
 
     def tune(self, offset_hz: float) -> None:
         """Move the receiver away from the transmitters' carrier; everybody has to be met anew."""
-        self._receiver.configure(center_hz=self._center_hz + offset_hz)
-        self._offset_hz = self._receiver.config.center_hz - self._center_hz
-        self._receiver.restart()
+        self._receiver.tune(offset_hz)
         self.clocks.clear()
 
     def set_gain(self, device: int, tx_gain_db: float) -> float:
@@ -170,7 +169,7 @@ class Bench:
                 radio.configure(tx_gain_db=tx_gain_db)
             self._undone[device] = rest
             done[str(device)] = {"level_db": correction.level_db, "tx_gain_db": radio.config.tx_gain_db}
-        self._undone_at_receiver = receiver
+        self._receiver.undone = receiver
         return done
 
     @property
@@ -181,7 +180,7 @@ class Bench:
     def listen(self, step: str, num_samples: int, facts: Mapping[str, Any] | None = None) -> Capture:
         """What is on the air while nobody here sends."""
         at = self._receiver.now()
-        capture = self._captured(step, at, num_samples, (), facts or {})
+        capture = self._captured(step, at, num_samples, (), facts)
         self._quiet = float(np.mean(np.abs(capture.samples) ** 2))
         return capture
 
@@ -190,10 +189,11 @@ class Bench:
 
         NotHeard if its preamble does not come in time.
         """
-        radio, begin = self._transmitters[device], self._receiver.now()
+        radio = self._transmitters[device]
         samples = np.float32(self.level) * preamble(self.ofdm, device_identity(device))
         for last in (*[False] * (TRIES - 1), True):
             radio.restart()
+            begin = self._receiver.now()
             try:
                 self._transmit(device, Burst(samples, 0))
                 break
@@ -205,7 +205,7 @@ class Bench:
 
         def listening(at: int, num_samples: int) -> Samples:
             nonlocal loudest
-            heard = self._receive_centred(at, num_samples)
+            heard = self._receiver.receive_centred(at, num_samples)
             loudest = max(loudest, _loudest(heard, len(samples)))
             return heard
 
@@ -221,6 +221,7 @@ class Bench:
                 f"device {device} was not heard within {self._terms.meeting_s:g} s of being asked to send; check its "
                 "cable or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
             )
+        self._starts.append((device, path.delay_samples - begin))
         self.clocks[device] = Correction(
             delay_samples=path.delay_samples, cfo_hz=path.cfo_hz, drift=-path.cfo_hz / self._center_hz
         )
@@ -252,7 +253,7 @@ class Bench:
                     raise
                 took_s = (self._receiver.now() - began) / self.ofdm.sample_rate_hz
                 margin_s = max(margin_s, SLOWER * took_s)
-                self._await(base + num_samples)  # until what did leave has passed
+                self._receiver.wait_until(base + num_samples)  # until what did leave has passed
         arrivals = [self._arrival(emission, base) for emission in emissions]
         sent = [
             SentBurst(
@@ -270,7 +271,7 @@ class Bench:
             "departures": [emission.burst.start_index for emission in emissions],  # on the devices' clocks
             "origins": [self._transmitters[emission.device].origin for emission in emissions],  # of those
         }
-        return self._captured(step, base, num_samples, sent, {**(facts or {}), **exact})
+        return self._captured(step, base, num_samples, sent, exact | dict(facts or {}))
 
     def emission(self, device: int, arrival: int, samples: Samples, label: str, level: float) -> Emission:
         """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""
@@ -290,8 +291,9 @@ class Bench:
 
     def close(self) -> None:
         """Every radio, the receiver last."""
-        for radio in (*self._transmitters.values(), self._receiver):
+        for radio in self._transmitters.values():
             radio.close()
+        self._receiver.close()
 
     def _earliest(self, margin_s: float) -> int:
         """Of the receiver's indices the first at which every radio that was met can be asked to send."""
@@ -308,43 +310,13 @@ class Bench:
         return departure + clock.delay_samples + clock.drift * (departure - clock.reference_index) - base
 
     def _captured(
-        self, step: str, at: int, num_samples: int, sent: Sequence[SentBurst], facts: Mapping[str, Any]
+        self, step: str, at: int, num_samples: int, sent: Sequence[SentBurst], facts: Mapping[str, Any] | None
     ) -> Capture:
-        self._await(at)
-        samples = np.empty(num_samples, dtype=np.complex64)
-        for first in range(0, num_samples, CHUNK_LEN):
-            count = min(CHUNK_LEN, num_samples - first)
-            samples[first : first + count] = self._receive(at + first, count)
-        capture = Capture(
-            step=step,
-            samples=samples,
-            start_index=at + self._receiver.origin,
-            config=self._receiver.config,
-            sent=tuple(sent),
-            facts={**facts, "offset_hz": self._offset_hz},
-        )
-        self._on_capture(capture)
-        return capture
-
-    def _await(self, index: int) -> None:
-        """Until the receiver's clock has passed an index."""
-        while (at := self._receiver.now()) < index:
-            self._receive(at, min(CHUNK_LEN, index - at))
-
-    def _receive(self, at: int, num_samples: int) -> Samples:
-        ahead_s = max(0, at + num_samples - self._receiver.now()) / self.ofdm.sample_rate_hz
-        corrected = CorrectedRadio(self._receiver, receive=self._undone_at_receiver)
-        return corrected.receive(at, num_samples, ahead_s + DEADLINE_S)
+        starts, self._starts = self._starts, []
+        return self._receiver.capture(step, at, num_samples, sent, {**(facts or {}), STARTS: starts})
 
     def _transmit(self, device: int, burst: Burst) -> None:
         CorrectedRadio(self._transmitters[device], transmit=self._undone.get(device)).transmit(*burst)
-
-    def _receive_centred(self, at: int, num_samples: int) -> Samples:
-        """As if the receiver were tuned to the transmitters' carrier."""
-        samples = self._receive(at, num_samples)
-        if self._offset_hz == 0.0:
-            return samples
-        return remove_cfo(samples, -self._offset_hz, self.ofdm.sample_rate_hz, at)
 
 
 def _loudest(samples: Samples, length: int) -> float:

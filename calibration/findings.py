@@ -18,6 +18,7 @@ from calibration.analysis import (
     soundings_of,
     together_estimates,
 )
+from calibration.both_ways import of_both_ways
 from calibration.burst import BurstEstimate
 from calibration.clock import estimate_clock
 from calibration.delay import remove_delay
@@ -51,6 +52,7 @@ from calibration.profile import (
     interval,
 )
 from calibration.repeats import crosstalk, jitters, long_probes, mean_responses
+from calibration.starts import of_starts
 from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
@@ -162,11 +164,13 @@ def _disturbance(silence: Capture, at_s: float) -> Entry:
 
 def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
     """A profile of all captures but for oscillators and what was measured through corrections, with these."""
-    profile = _with_oscillators(profile, captures)
+    at_s = profile.made_at_s
+    profile = _with(_with_oscillators(profile, captures), of_starts(captures, at_s))
+    profile = _with(profile, of_both_ways(captures, at_s))
     capture = captures.get("alone" + CORRECTED)
     if capture is None:
         return profile
-    silence, at_s = captures["silence"], profile.made_at_s
+    silence = captures["silence"]
     noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
     found: dict[int, dict[str, Any]] = {}
     for sent, _, burst in heard_estimates(capture):
@@ -209,6 +213,11 @@ def _with_oscillators(profile: Profile, captures: Mapping[str, Capture]) -> Prof
         for each in profile.devices
     )
     return msgspec.structs.replace(profile, devices=devices)
+
+
+def _with(profile: Profile, found: Mapping[int, Mapping[str, Any]]) -> Profile:
+    devices = (msgspec.structs.replace(each, **found.get(each.device, {})) for each in profile.devices)
+    return msgspec.structs.replace(profile, devices=tuple(devices))
 
 
 def _of_probe(

@@ -15,12 +15,13 @@ TINY = 1e-300
 
 
 class MeanResponse(NamedTuple):
-    """response: (num_active,) with phase and delay of the first probe. error_variance: of a gain. shape_std: of a gain
-    once the delay is removed."""
+    """response: (num_active,) with phase and delay of the first probe. error_variance: of a gain, in a space of `rank`
+    dimensions. shape_std: of a gain once the delay is removed."""
 
     response: NDArray[np.complex128]
     error_variance: float
     shape_std: float
+    rank: int
 
 
 def mean_response(bursts: Sequence[BurstEstimate], ofdm: OfdmConfig) -> MeanResponse:
@@ -30,7 +31,7 @@ def mean_response(bursts: Sequence[BurstEstimate], ofdm: OfdmConfig) -> MeanResp
     Oscillators turn responses from probe to probe and clocks move them; both is undone.
     """
     first = bursts[0]
-    alone = MeanResponse(first.response, first.error_variance, first.shape_std)
+    alone = MeanResponse(first.response, first.error_variance, first.shape_std, first.rank)
     if len(bursts) == 1:
         return alone
     moved = np.stack([_like(first, burst, ofdm) for burst in bursts])
@@ -41,7 +42,7 @@ def mean_response(bursts: Sequence[BurstEstimate], ofdm: OfdmConfig) -> MeanResp
     if excess > MOST_EXCESS:
         return alone
     share = max(excess, 1.0) / len(bursts)
-    return MeanResponse(mean, expected * share, first.shape_std * float(np.sqrt(share)))
+    return MeanResponse(mean, expected * share, first.shape_std * float(np.sqrt(share)), first.rank)
 
 
 def _like(first: BurstEstimate, burst: BurstEstimate, ofdm: OfdmConfig) -> NDArray[np.complex128]:

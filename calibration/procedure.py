@@ -15,7 +15,7 @@ from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_re
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
 from calibration.repeats import repeat, sound_apart
-from calibration.turns import alone, in_turns, numerology
+from calibration.turns import BACK, alone, in_turns, numerology
 from calibration.verification import Verification
 from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, periodic_slot, scramble_of
 from radio.capture import Capture
@@ -30,6 +30,7 @@ GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
 MIN_GAIN_DB = -89.75  # of an AD936x
 CERTAIN = 5.0  # standard deviations
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
+NUM_STARTS = 4
 MEETINGS = 2  # a channel that fades may hide a preamble, not two that lie so far apart
 Tell = Callable[[str], None]
 
@@ -40,7 +41,8 @@ class BandBusy(RadioError):
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much is measured. span_s: of the periodic soundings. ignore_busy: measure although others send."""
+    """How much is measured. span_s: of the periodic soundings. ignore_busy: measure although others send. both_ways:
+    the receiver, a real radio, sends as well; a simulated one does in any case."""
 
     span_s: float = 1.0
     ignore_busy: bool = False
@@ -48,6 +50,7 @@ class Extent:
     amplifiers: bool = True
     levels: bool = True
     repeats: bool = True
+    both_ways: bool = False
 
 
 def calibrate(
@@ -78,6 +81,8 @@ def calibrate(
         tell("again and again, and one after the other")
         captures |= repeat(bench)
         captures |= sound_apart(bench)
+        if not bench.shares_start:
+            start_again(bench, heard, tell)
     if extent.front_ends:
         tell("each device alone, the receiver tuned aside")
         captures["aside"] = aside(bench, "aside")
@@ -93,12 +98,12 @@ def calibrate(
     return captures, missing
 
 
-def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
+def meet(bench: Bench, devices: Iterable[int], tell: Tell, whom: str = "") -> dict[int, str]:
     """Of those that were not heard why."""
     missing: dict[int, str] = {}
     for device in devices:
         for attempt in range(MEETINGS):
-            tell(f"meeting device {device}" + " again" * (attempt > 0))
+            tell(f"meeting {whom}device {device}" + " again" * (attempt > 0))
             try:
                 bench.meet(device)
                 missing.pop(device, None)
@@ -106,6 +111,12 @@ def meet(bench: Bench, devices: Iterable[int], tell: Tell) -> dict[int, str]:
             except NotHeard as error:
                 missing[device] = str(error)
     return missing
+
+
+def start_again(bench: Bench, devices: Iterable[int], tell: Tell) -> None:
+    """Some more meetings, for how long they take."""
+    for _ in range(NUM_STARTS):
+        meet(bench, devices, tell)
 
 
 def measured_again(bench: Bench, extent: Extent, tell: Tell, undone: Mapping[str, Any]) -> dict[str, Capture]:
@@ -124,6 +135,17 @@ def measured_again(bench: Bench, extent: Extent, tell: Tell, undone: Mapping[str
     except FullScaleError as error:
         tell(f"not measured through its correction: {error}")
     return captures
+
+
+def send_back(bench: Bench, device: int, tell: Tell) -> dict[str, Capture]:
+    """A device's probe as the receiver sends it and the device hears it, by step. bench: with their places exchanged.
+
+    Raises NotHeard, and what radios raise.
+    """
+    if missing := meet(bench, [device], tell, "the receiver, heard by "):
+        raise NotHeard(missing[device])
+    step = f"{BACK}{device}"
+    return {step: alone(bench, step)}
 
 
 def listen(bench: Bench, ignore_busy: bool = False) -> Capture:

@@ -105,8 +105,11 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     gain at the carrier. delay_s: from the instant that an index of the transmitter names to the same index of the
     receiver, mean over the paths by their power. Radios that share no start (`Profile.shared_start`) count from when
     each was started: that is then in it, and it ends with either radio's epoch. Response, phase and delay hold in the
-    middle of the device's probe. fading_paths: of a channel that fades, over all soundings. image, leakage: of the
-    transmitter. evm_db: power of all in a burst that no channel explains, noise included, over the rest.
+    middle of the device's probe. fading_paths: of a channel that fades, over all soundings. reciprocity: of the
+    way back, from the receiver to the device, against the way there; the error is what one gain, one phase and one
+    delay do not explain. image, leakage: of the transmitter. start: from being asked to send
+    to being heard. evm_db: power of all in a burst that no channel explains,
+    noise included, over the rest.
     step_errors_db: by gain setting. after: once what was found is undone.
     """
 
@@ -135,6 +138,10 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     phase_noise_deg: Entry | None = None
     phase_noise_corner_hz: Entry | None = None
     jitter_s: Entry | None = None
+    start_s: Entry | None = None
+    start_jitter_s: Entry | None = None
+    reciprocity_error_db: Entry | None = None
+    reciprocity_gain_db: Entry | None = None
     crosstalk_db: Entry | None = None
     image: ComplexEntry | None = None
     leakage: ComplexEntry | None = None

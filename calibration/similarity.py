@@ -4,7 +4,7 @@ Positive quantities score 1 - |a - b| / (|a| + |b|), levels as powers and not in
 response over its subcarriers, what has a sign or a phase over the devices. A quantity's score is the mean over devices,
 the overall score the mean over quantities. Scores leave out entries that neither profile could tell from nothing: both
 upper bounds, or both so near 0 as noise is with 95 % in all entries of the quantity. Left out altogether is what a
-start decides: delays of radios that start by themselves, and their phases, and phases on free clocks.
+start decides: its wait, delays of radios that start by themselves, and their phases, and phases on free clocks.
 """
 
 import math
@@ -72,7 +72,7 @@ def compare_profiles(first: Profile, second: Profile) -> Similarity:
 
 
 def _pairs(first: Profile, second: Profile) -> Iterator[tuple[str, Pair]]:
-    left_out = set()
+    left_out = {"start_s", "start_jitter_s"}
     if not (first.shared_start and second.shared_start):
         left_out |= {"delay_s", *PHASES}
     if not (first.shared_clock and second.shared_clock):

@@ -11,6 +11,8 @@ from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, probe
 from radio.capture import Capture
 from radio.interface import Samples
 
+BACK = "back "  # what the steps begin with in which a device listens to the receiver
+
 
 def alone(
     bench: Bench, step: str, num_symbols: int = PROBE_SYMBOLS, facts: Mapping[str, Any] | None = None

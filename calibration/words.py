@@ -13,6 +13,7 @@ SAME_HZ, SAME_WALK_HZ = 0.5, 0.05  # of devices on one reference, with room for 
 SHORT_COHERENCE_S = 10e-3
 LOUD_PHASE_NOISE_DEG = 3.0
 EARLY_COMPRESSION_DB = -6.0
+ASYMMETRIC_DB = 10.0  # more than what chips differ by, at like settings
 
 ROWS = {
     "snr_db": ("SNR (dB)", "Power of a resource element of the payload over the noise on it."),
@@ -31,6 +32,10 @@ ROWS = {
     "phase_noise_deg": ("phase noise (degrees)", "Root mean square, of the oscillators against each other."),
     "phase_noise_corner_hz": ("phase noise corner (Hz)", "Where its spectrum begins to fall."),
     "jitter_s": ("jitter (s)", "How far a burst arrives from where the last ones did, root mean square."),
+    "start_s": ("start (s)", "From asking it to send to hearing it."),
+    "start_jitter_s": ("start jitter (s)", "How much that differs from time to time, root mean square."),
+    "reciprocity_error_db": ("not reciprocal (dB)", "What of the way back is not the way there, over all of it."),
+    "reciprocity_gain_db": ("back against there (dB)", "Gain from the receiver to the device, over the other way's."),
     "crosstalk_db": ("crosstalk (dB)", "What of it appears in another device's place, over itself; the most."),
     "image": ("image (dB)", "Mirrored signal of the transmitter's mixer, relative to the signal."),
     "leakage": ("carrier leakage (dBFS)", "Of the transmitter's oscillator, relative to full scale."),
@@ -132,6 +137,15 @@ def judge(device: DeviceProfile, shared_clock: bool, missing: str) -> list[tuple
     point = device.compression_db
     if point is not None and not point.bound and point.value < EARLY_COMPRESSION_DB:
         faults.append((f"compresses at {point.value:.1f} dBFS", "raise link.backoff_db, or lower tx_gain_db"))
+    back = device.reciprocity_gain_db
+    if back is not None and abs(back.value) > ASYMMETRIC_DB:
+        ports = ("transmit", "receive") if back.value > 0.0 else ("receive", "transmit")
+        faults.append(
+            (
+                f"{abs(back.value):.0f} dB {'more' if back.value > 0.0 else 'less'} back from the receiver than there",
+                f"see that its {ports[0]} port is connected; where all devices are so, the receiver's {ports[1]} port",
+            )
+        )
     return faults
 
 

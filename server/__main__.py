@@ -220,6 +220,7 @@ def calibrate(
     folder: calibrate_options.Folder = None,
     long: calibrate_options.Long = False,
     busy: calibrate_options.Busy = False,
+    both_ways: calibrate_options.BothWays = False,
     compare: calibrate_options.Compare = None,
     watch: calibrate_options.Watch = False,
     every: calibrate_options.Every = 3.0,
@@ -253,8 +254,8 @@ def calibrate(
         raise typer.Exit(0)
     kept = f"what was received until then is in {place}"
     with ending_on_sigterm(), reporting_failure(kept), steps_of(out) as tell:
-        found = calibrate_into(place, experiment, extent_of(long, busy), tell, earlier)
-    print_profile(out, found.profile, found.missing)
+        found = calibrate_into(place, experiment, extent_of(long, busy, both_ways), tell, earlier)
+    print_profile(out, found.profile, found.missing, found.deaf)
     if found.verdict is not None:
         print_verdict(out, found.verdict)
     if earlier is not None and found.similarity is not None:

@@ -59,9 +59,9 @@ def earlier_profile(experiment: Experiment, given: Path | None) -> Earlier | Non
     return None
 
 
-def extent_of(long: bool, busy: bool) -> Extent:
+def extent_of(long: bool, busy: bool, both_ways: bool) -> Extent:
     """How much is measured."""
-    return Extent(span_s=LONG_S if long else SPAN_S, ignore_busy=busy)
+    return Extent(span_s=LONG_S if long else SPAN_S, ignore_busy=busy, both_ways=both_ways)
 
 
 def _check(arm: Arm) -> None:

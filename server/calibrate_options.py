@@ -14,8 +14,15 @@ Folder = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Folder of the calibration; default: a fresh one under runs/."),
 ]
-Long = Annotated[bool, typer.Option("--long", help="Follow the phase for half a minute instead of a second.")]
+Long = Annotated[bool, typer.Option("--long", help="Follow the phase for 30 s instead of 2 s.")]
 Busy = Annotated[bool, typer.Option("--busy", help="Measure although others send in the band.")]
+BothWays = Annotated[
+    bool,
+    typer.Option(
+        "--both-ways",
+        help="Send from the receiver too: whether paths are reciprocal. Simulated radios do so in any case.",
+    ),
+]
 Compare = Annotated[
     Path | None,
     typer.Option(

@@ -92,8 +92,11 @@ def _look(now: Sight | None, last: Sight | None) -> list[str]:
     ]
 
 
-def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]) -> None:
-    """One row a device, then what is to be said of it in words, and what correcting it changes."""
+def print_profile(
+    console: Console, profile: Profile, missing: Mapping[int, str], deaf: Mapping[int, str]
+) -> None:
+    """One row a device, then what is to be said of it in words, and what correcting it changes. deaf: why devices did
+    not hear the receiver."""
     there = [name for name in COLUMNS if any(getattr(each, name) is not None for each in profile.devices)]
     table = Table(box=None, pad_edge=False)
     table.add_column("device")
@@ -107,6 +110,9 @@ def print_profile(console: Console, profile: Profile, missing: Mapping[int, str]
         for what, remedy in faults or [("good", "")]:
             said = f"{what}: {remedy}" if remedy else what
             console.print(f"device {each.device}: {said}", highlight=False, markup=False, soft_wrap=True)
+    for device, why in sorted(deaf.items()):
+        said = f"device {device}: not measured both ways: {why}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     if line := summary(profile):
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,9 @@ def open_plutos(
     bench: "VirtualBench | None",
 ) -> Link:
     """uris: the receiver's, then those of devices in this process; bench: whose radios they are, if virtual."""
-    receiver, transmitters = open_radios(experiment, opened, uris, bench is not None)
+    receiver, transmitters = open_radios(
+        experiment, opened, uris[0], dict(enumerate(uris[1:])), bench is not None
+    )
     heard_by, sent_by = corrected(experiment, receiver, transmitters)
     tee = TeeRadio(heard_by) if experiment.run.record != "none" else None
     uplink = _uplink_over(experiment, schedule, tee or heard_by, bench)
@@ -60,13 +62,16 @@ def open_plutos(
 
 
 def open_radios(
-    experiment: Experiment, opened: ExitStack, uris: Sequence[str], is_virtual: bool
+    experiment: Experiment,
+    opened: ExitStack,
+    receiver_uri: str,
+    device_uris: Mapping[int, str],
+    is_virtual: bool,
 ) -> tuple["PlutoRadio", dict[int, "PlutoRadio"]]:
-    """The receiver, and the transmitters by device; closed with `opened`. uris: the receiver's first."""
+    """The receiver, and the transmitters by device; closed with `opened`."""
     from radio.pluto import open_pluto
 
     radio, limits = experiment.radio, experiment.safety
-    receiver_uri, *device_uris = uris
     setup = radio_setup(experiment)
     config, shape = setup.config, setup.shape
     if is_virtual:  # nobody else waits for that air's time
@@ -88,7 +93,7 @@ def open_radios(
 
     receiver = plug(receiver_uri, silent, transmits=False)
     transmitters = {
-        device: plug(uri, setup.config_of(device), transmits=True) for device, uri in enumerate(device_uris)
+        device: plug(uri, setup.config_of(device), transmits=True) for device, uri in device_uris.items()
     }
     return receiver, transmitters
 

@@ -1,6 +1,7 @@
 """Composition root of uplinks over an air in this process."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from radio.air_config import AirConfig, Fading
@@ -21,6 +22,9 @@ from server.receiver import RadioUplink
 if TYPE_CHECKING:
     from sim_backend.air import Air
     from sim_backend.radio import SimRadio
+
+
+RECEIVER_PORT = -1
 
 
 def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int) -> Link:
@@ -73,8 +77,13 @@ def open_simulated(experiment: Experiment, schedule: Schedule, num_elements: int
     return Link(uplink_over_radios, AirTruth(elements, receiver, level, ofdm), mean_gain, radios, {}, tee)
 
 
-def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRadio", dict[int, "SimRadio"]]:
-    """The receiver, and the transmitters by device, on one air."""
+def simulated_radios(
+    experiment: Experiment,
+    shared_air: "Air",
+    receiver_port: int = RECEIVER_PORT,
+    ports: Mapping[int, int] | None = None,
+) -> tuple["SimRadio", dict[int, "SimRadio"]]:
+    """The receiver, and the transmitters by device, on one air. ports: of those by device, each its own by default."""
     from sim_backend.front_end import FrontEnd, draw_front_end
     from sim_backend.radio import SimRadio
 
@@ -84,12 +93,16 @@ def simulated_radios(experiment: Experiment, shared_air: "Air") -> tuple["SimRad
     most = experiment.air.start_offset_samples  # by which the clocks differ; nobody is told by how much
     device_power = from_db(-link.backoff_db + mean_power_db(experiment))  # of what arrives of a device
     noise_variance = element_noise_variance(experiment) * level**2
-    front_end = draw_front_end(experiment.law(), seed, -1, ofdm.sample_rate_hz, noise_variance, device_power)
+    front_end = draw_front_end(
+        experiment.law(), seed, receiver_port, ofdm.sample_rate_hz, noise_variance, device_power
+    )
     identity = 0 if experiment.measured is not None else seed  # hardware that was measured is not drawn
     clock_offset = int(stream(seed, Use.CLOCK).integers(-most, most + 1))
-    receiver = SimRadio(shared_air, -1, config, front_end, clock_offset, seed=identity)
+    receiver = SimRadio(shared_air, receiver_port, config, front_end, clock_offset, seed=identity)
+    if ports is None:
+        ports = {device: device for device in range(experiment.fleet.devices)}
     transmitters = {
-        device: SimRadio(shared_air, device, config, FrontEnd(seed, device), seed=identity)
-        for device in range(experiment.fleet.devices)
+        device: SimRadio(shared_air, port, config, FrontEnd(seed, port), seed=identity)
+        for device, port in ports.items()
     }
     return receiver, transmitters

@@ -105,7 +105,7 @@ class PathMedium:
 
 
 class BlockMedium:
-    """Block-flat gain times a fixed profile, the same at every receiver; perfect radios."""
+    """Block-flat gain times a fixed profile, of a device to every receiver and back; perfect radios."""
 
     def __init__(self, channel: BlockChannel) -> None:
         self._channel = channel
@@ -129,12 +129,19 @@ class BlockMedium:
             )
 
     def span(self, sent: Sent, receiver: int) -> tuple[int, int]:
-        return sent.start, sent.start + len(sent.samples) + len(self._channel.taps(sent.port)) - 1
+        return sent.start, sent.start + len(sent.samples) + len(
+            self._channel.taps(_device(sent, receiver))
+        ) - 1
 
     def carry(self, bursts: Sequence[Sent], receiver: int) -> list[Heard]:
         responses = [
-            self._channel.gain(b.port, b.start // self._channel.block_len) * self._channel.taps(b.port)
-            for b in bursts
+            self._channel.gain(device, b.start // self._channel.block_len) * self._channel.taps(device)
+            for b, device in ((b, _device(b, receiver)) for b in bursts)
         ]
         outputs = propagate([b.samples for b in bursts], responses)
         return [Heard(b.start, output) for b, output in zip(bursts, outputs, strict=True)]
+
+
+def _device(sent: Sent, receiver: int) -> int:
+    """Whose channel it is: the sender's, or the listener's where a receiver sends."""
+    return sent.port if sent.port >= 0 else max(receiver, 0)

@@ -76,6 +76,8 @@ def test_it_keeps_everything(done):
         "budget",
     } <= names
     assert json.loads((folder / "verdict.json").read_text())["recommended"] in ("mmse", "inversion")
+    devices = json.loads((folder / "profile.json").read_text())["devices"]
+    assert all(each["reciprocity_error_db"]["value"] < -35.0 for each in devices)
 
 
 def test_the_report_needs_nothing_beside_itself(done):

@@ -16,7 +16,7 @@ from radio.air_config import AirConfig
 from radio.interface import FullScaleError, RadioError
 from radio.recording import RecordingWriter, read_recording
 from radio.recording_fields import About
-from server.compose_calibration import open_calibration
+from server.compose_bench import open_bench
 from server.compose_measured import with_measured_air
 from server.config_file import build
 from sim_backend.bands import Band
@@ -42,7 +42,7 @@ def experiment(scenario="bench", devices=3, **air):
 
 def measured(known, extent=EXTENT):
     """(captures, missing) of a calibration."""
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         return calibrate(bench, extent, lambda step: None)
 
 
@@ -170,7 +170,7 @@ def test_an_air_made_from_a_profile_has_the_same_profile(on_the_bench, tmp_path)
 
 def test_in_a_busy_band_nothing_is_sent():
     known = experiment("bench", interferer_db=-10.0)
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         sent = []
         for radio in bench._transmitters.values():
             radio.transmit = lambda samples, at: sent.append(at)
@@ -181,7 +181,7 @@ def test_in_a_busy_band_nothing_is_sent():
 
 def test_who_is_not_heard_is_named_and_the_others_are_measured():
     known = experiment("bench")
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         bench._transmitters[1].transmit = lambda samples, at: None  # a cable that is off
         captures, missing = calibrate(bench, EXTENT, lambda step: None)
     assert list(missing) == [1]
@@ -192,7 +192,7 @@ def test_who_is_not_heard_is_named_and_the_others_are_measured():
 
 
 def test_a_preamble_that_is_lost_in_a_fade_is_asked_for_again():
-    with open_calibration(experiment("bench"), lambda capture: None) as bench:
+    with open_bench(experiment("bench")) as bench:
         radio, told = bench._transmitters[1], []
         transmit = radio.transmit
         radio.transmit = lambda samples, at: setattr(radio, "transmit", transmit)  # only the first is lost
@@ -203,7 +203,7 @@ def test_a_preamble_that_is_lost_in_a_fade_is_asked_for_again():
 
 def test_when_nobody_is_heard_that_is_an_error():
     known = experiment("bench", devices=2)
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         for radio in bench._transmitters.values():
             radio.transmit = lambda samples, at: None
         with pytest.raises(
@@ -214,7 +214,7 @@ def test_when_nobody_is_heard_that_is_an_error():
 
 def test_a_transmitter_at_another_sample_rate_is_told_from_one_that_is_dead():
     known = experiment("bench")
-    with open_calibration(known, lambda capture: None) as bench:
+    with open_bench(known) as bench:
         bench._transmitters[1].configure(sample_rate_hz=2e6)
         _, missing = calibrate(bench, dataclasses.replace(EXTENT, span_s=0.03), lambda step: None)
     assert list(missing) == [1]
@@ -226,7 +226,7 @@ def test_a_saturated_receiver_is_an_error_that_names_what_to_turn():
     air = dataclasses.replace(known.air, adc_full_scale_db=-30.0)
     known = dataclasses.replace(known, air=air)  # a configuration would not be let through
     with (
-        open_calibration(known, lambda capture: None) as bench,
+        open_bench(known) as bench,
         pytest.raises(FullScaleError, match="exceed the converter's full scale"),
     ):
         calibrate(bench, EXTENT, lambda step: None)

@@ -55,6 +55,8 @@ def device(**entries):
         ({"image": ComplexEntry(re=0.1, im=0.0, std=0.001, at_s=0.0, valid_s=1.0)}, "image -20 dB", "radio.profile"),
         ({"compression_db": entry(-9.0, 0.1)}, "compresses at -9.0 dBFS", "raise link.backoff_db"),
         ({"phase_noise_deg": entry(5.0, 0.1)}, "phase noise 5.0 degrees", "better reference"),
+        ({"reciprocity_gain_db": entry(14.0, 0.1)}, "14 dB more back from the receiver", "its transmit port is"),
+        ({"reciprocity_gain_db": entry(-14.0, 0.1)}, "14 dB less back from the receiver", "the receiver's transmit"),
         ({"coherence_time_s": entry(4e-3, 1e-4)}, "channel holds for 4.0 ms only", "keep gap and payload shorter"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from calibration.procedure import Extent, calibrate
 from calibration.profile import read_profile, write_profile
 from calibration.verification import Verification
 from server.__main__ import app
-from server.compose_calibration import open_calibration
+from server.compose_bench import open_bench
 from server.config import ConfigError
 from server.config_file import build, load_arms
 from server.profile_use import with_profile
@@ -224,7 +224,7 @@ def test_a_run_with_the_profile_of_its_radios_has_neither_their_faults_nor_their
 def test_a_calibration_measures_what_its_corrections_are_worth(tmp_path):
     pytest.importorskip("gnuradio", reason="needs GNU Radio from the system's packages")
     experiment = load_arms(write_config(tmp_path), ["link.snr_db=30"])[0].experiment
-    with open_calibration(experiment, lambda capture: None) as bench:
+    with open_bench(experiment) as bench:
         verification = Verification(bench)
         captures, missing = calibrate(bench, Extent(span_s=0.1), lambda step: None, verification)
     profile = verification.profile(captures)

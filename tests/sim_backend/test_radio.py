@@ -243,5 +243,7 @@ def test_block_flat_gains_are_a_medium_too(rng):
     transmitter.transmit(sent, 1000)
     expected = np.convolve(channel.gain(5, 0) * channel.taps(5), sent)
     np.testing.assert_allclose(receiver.receive(1000, 302, 1.0), expected, atol=1e-6)
+    receiver.transmit(sent, 2000)  # and back
+    np.testing.assert_allclose(transmitter.receive(2000, 302, 1.0), expected, atol=1e-6)
     with pytest.raises(RadioError, match=r"crosses a fading block of 100000; raise link.round_s"):
         transmitter.transmit(sent, 99_900)
