@@ -29,7 +29,7 @@ from radio.rebased import RebasedRadio
 TRIES = 4  # a clock goes on while a burst is on the way to its radio
 SLOWER = 2.0  # times as long as the last try took, a host may take for the next one
 LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
-STARTS = "starts"  # of a capture's facts: [device, wait in samples] of every meeting since the last capture
+STARTS = "starts"  # of a capture's facts: [device, wait in samples, its std] of the meetings since the last capture
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
 
 
@@ -84,7 +84,7 @@ class Bench:
         self.level = element_level(terms.backoff_db, searcher.ofdm)
         self._center_hz = receiver.config.center_hz
         self.clocks: dict[int, Correction] = {}
-        self._starts: list[tuple[int, float]] = []  # since the last capture
+        self._starts: list[tuple[int, float, float]] = []  # since the last capture
         self._quiet = 0.0  # mean power of a sample while nobody sends
         self._undone: dict[int, TransmitCorrection] = {}
 
@@ -221,7 +221,7 @@ class Bench:
                 f"device {device} was not heard within {self._terms.meeting_s:g} s of being asked to send; check its "
                 "cable or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
             )
-        self._starts.append((device, path.delay_samples - begin))
+        self._starts.append((device, path.delay_samples - begin, path.delay_std_samples))
         self.clocks[device] = Correction(
             delay_samples=path.delay_samples, cfo_hz=path.cfo_hz, drift=-path.cfo_hz / self._center_hz
         )
