@@ -152,6 +152,10 @@ class Bench:
         """Of a transmitter; what it holds then. SafetyError."""
         return self._transmitters[device].configure(tx_gain_db=tx_gain_db).tx_gain_db
 
+    def set_receive_gain(self, rx_gain_db: float) -> float:
+        """Of the receiver; what it holds then."""
+        return self._receiver.set_gain(rx_gain_db)
+
     def correct(
         self, receiver: ReceiveCorrection, transmitters: Mapping[int, TransmitCorrection]
     ) -> dict[str, dict[str, float]]:

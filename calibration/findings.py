@@ -29,6 +29,7 @@ from calibration.hardware_findings import (
     of_crosstalk,
     of_front_ends,
     of_gain_steps,
+    of_receive_gain_steps,
 )
 from calibration.interferers import estimate_interferers
 from calibration.mean_response import MeanResponse, mean_response
@@ -60,7 +61,6 @@ from radio.interface import EPOCH_LEN
 from radio.ofdm import OfdmConfig
 from radio.pilot_layout import num_channel_taps
 
-GAIN_STEP = "gain "  # what the steps of a gain setting begin with
 NUM_PARTS = 20  # of a silence, whose powers tell how far the mean is to be trusted
 SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
 DB_PER_SHARE = 10.0 / math.log(10.0)
@@ -97,9 +97,8 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if "ramp" in captures:
         for device, amplifier in ramp_estimates(captures["ramp"]):
             found[device] |= of_amplifier(amplifier, at_s)
-    if steps := [captures[step] for step in sorted(captures) if step.startswith(GAIN_STEP)]:
-        for device, values in of_gain_steps(steps, at_s).items():
-            found[device] |= values
+    for device, values in of_gain_steps(captures, at_s).items():
+        found[device] |= values
     for device, jitter in jitters(captures).items():
         low, high = (each / ofdm.sample_rate_hz for each in jitter.jitter_interval_samples)
         value = jitter.jitter_samples / ofdm.sample_rate_hz
@@ -107,9 +106,9 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
     if (seen := crosstalk(captures)) is not None:
         for device, entry in of_crosstalk(*seen, at_s).items():
             found[device]["crosstalk_db"] = entry
-    receiver: dict[str, Any] = {}
+    receiver = of_receive_gain_steps(captures, at_s)
     if "aside" in captures:
-        receiver = of_front_ends(captures["aside"], found, at_s)
+        receiver |= of_front_ends(captures["aside"], found, at_s)
     hardware = facts["hardware"]
     return Profile(
         made_at_s=at_s,

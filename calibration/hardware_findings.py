@@ -25,6 +25,7 @@ from calibration.profile import (
     interval,
     number,
 )
+from calibration.turns import GAIN_STEP, RECEIVE_GAIN_STEP
 from calibration.waveforms import probe_symbols
 from radio.capture import Capture
 from radio.hardware_correction import ReceiveCorrection
@@ -59,30 +60,54 @@ def of_amplifier(found: CompressionEstimate, at_s: float) -> dict[str, Any]:
     return values
 
 
-def of_gain_steps(steps: Sequence[Capture], at_s: float) -> dict[int, dict[str, Any]]:
-    """From short probes at several settings."""
+def of_gain_steps(captures: Mapping[str, Capture], at_s: float) -> dict[int, dict[str, Any]]:
+    """Of each transmitter, from short probes at several settings."""
     seen: dict[int, list[tuple[float, float, float]]] = {}
-    for capture in steps:
+    for capture in _of_steps(captures, GAIN_STEP):
         for sent, _, burst in heard_estimates(capture):
             power, std = mean_power(burst, ofdm_of(capture))
             seen.setdefault(sent.device, []).append((sent.tx_gain_db, power, std))
-    found: dict[int, dict[str, Any]] = {}
-    for device, points in seen.items():
-        settings_db, powers, stds = map(np.array, zip(*dict.fromkeys(points), strict=True))
-        if len(set(settings_db.tolist())) < LEAST_SETTINGS:
-            continue
-        try:
-            levels = estimate_levels(powers, stds, settings_db)
-        except ValueError:  # too few settings at which it is neither noise nor saturated
-            continue
-        errors = zip(levels.settings_db[1:].tolist(), levels.step_errors_db.tolist(), strict=True)
-        found[device] = {
-            "gain_slope": estimate(levels.slope, levels.slope_std, at_s, "hardware"),
-            "step_errors_db": {
-                f"{setting_db:g}": round(error, 4) for setting_db, error in errors if error == error
-            },
-        }
-    return found
+    found = {device: _of_settings(points, at_s) for device, points in seen.items()}
+    return {device: values for device, values in found.items() if values}
+
+
+def of_receive_gain_steps(captures: Mapping[str, Capture], at_s: float) -> dict[str, Any]:
+    """Of the receiver, from the power of all devices together that are heard at every setting."""
+    seen: list[tuple[float, dict[int, tuple[float, float]]]] = []
+    for capture in _of_steps(captures, RECEIVE_GAIN_STEP):
+        ofdm = ofdm_of(capture)
+        powers = {sent.device: mean_power(burst, ofdm) for sent, _, burst in heard_estimates(capture)}
+        seen.append((capture.config.rx_gain_db, powers))
+    always = set.intersection(*(set(powers) for _, powers in seen)) if seen else set()
+    if not always:
+        return {}
+    points = []
+    for setting_db, powers in seen:
+        each = np.array([powers[device] for device in sorted(always)])
+        points.append((setting_db, float(each[:, 0].sum()), float(np.linalg.norm(each[:, 1]))))
+    return _of_settings(points, at_s)
+
+
+def _of_steps(captures: Mapping[str, Capture], prefix: str) -> list[Capture]:
+    return [captures[step] for step in sorted(captures) if step.startswith(prefix)]
+
+
+def _of_settings(points: Sequence[tuple[float, float, float]], at_s: float) -> dict[str, Any]:
+    """(setting in dB, power, std) each; nothing where too few tell."""
+    settings_db, powers, stds = map(np.array, zip(*dict.fromkeys(points), strict=True))
+    if len(set(settings_db.tolist())) < LEAST_SETTINGS:
+        return {}
+    try:
+        levels = estimate_levels(powers, stds, settings_db)
+    except ValueError:  # too few settings at which it is neither noise nor saturated
+        return {}
+    errors = zip(levels.settings_db[1:].tolist(), levels.step_errors_db.tolist(), strict=True)
+    return {
+        "gain_slope": estimate(levels.slope, levels.slope_std, at_s, "hardware"),
+        "step_errors_db": {
+            f"{setting_db:g}": round(error, 4) for setting_db, error in errors if error == error
+        },
+    }
 
 
 def of_crosstalk(devices: Sequence[int], seen: CrosstalkEstimate, at_s: float) -> dict[int, Entry]:

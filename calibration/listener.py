@@ -52,6 +52,10 @@ class Listener:
         self.offset_hz = self._radio.config.center_hz - self._center_hz
         self._radio.restart()
 
+    def set_gain(self, rx_gain_db: float) -> float:
+        """What it holds then."""
+        return self._radio.configure(rx_gain_db=rx_gain_db).rx_gain_db
+
     def wait_until(self, index: int) -> None:
         """Until its clock has passed an index."""
         while (at := self._radio.now()) < index:

@@ -15,7 +15,7 @@ from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_re
 from calibration.bench import Bench, Emission, NotHeard
 from calibration.ramp import ramp
 from calibration.repeats import repeat, sound_apart
-from calibration.turns import BACK, alone, in_turns, numerology
+from calibration.turns import BACK, GAIN_STEP, RECEIVE_GAIN_STEP, alone, in_turns, numerology
 from calibration.verification import Verification
 from calibration.waveforms import GUARD_SYMBOLS, SHORT_SYMBOLS, periodic_slot, scramble_of
 from radio.capture import Capture
@@ -27,6 +27,7 @@ RAMP_DB, RAMP_STEP_DB, RAMP_REFERENCE_DB = 30.0, 1.5, 12.0  # below the top
 RAMP_BACK_DB = 6.0  # by which the top is lowered where the receiver saturates
 RAMP_SEED = 12
 GAIN_STEPS_DB = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
+RECEIVE_STEPS_DB = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0, 16.0)
 MIN_GAIN_DB = -89.75  # of an AD936x
 CERTAIN = 5.0  # standard deviations
 ASIDE = 1 / 16  # of the sample rate: the band still lies within the receiver's
@@ -77,6 +78,8 @@ def calibrate(
     if extent.levels and can_set_gain(bench):
         tell("steps of the transmit gain")
         captures |= gain_steps(bench)
+        tell("steps of the receive gain")
+        captures |= receive_gain_steps(bench)
     if extent.repeats:
         tell("again and again, and one after the other")
         captures |= repeat(bench)
@@ -202,10 +205,28 @@ def gain_steps(bench: Bench) -> dict[str, Capture]:
         for number, step_db in enumerate(GAIN_STEPS_DB):
             for device, gain_db in held_db.items():
                 bench.set_gain(device, max(gain_db - step_db, MIN_GAIN_DB))
-            captures[f"gain {number}"] = alone(bench, f"gain {number}", SHORT_SYMBOLS)
+            captures[f"{GAIN_STEP}{number}"] = alone(bench, f"{GAIN_STEP}{number}", SHORT_SYMBOLS)
     finally:
         for device, gain_db in held_db.items():
             bench.set_gain(device, gain_db)
+    return captures
+
+
+def receive_gain_steps(bench: Bench) -> dict[str, Capture]:
+    """Short probes at settings from the present one down, as far as the receiver has them; by step."""
+    held_db = bench.config().rx_gain_db
+    captures = {}
+    try:
+        for number, step_db in enumerate(RECEIVE_STEPS_DB):
+            try:
+                bench.set_receive_gain(held_db - step_db)
+            except RadioError:  # lower than it goes
+                break
+            captures[f"{RECEIVE_GAIN_STEP}{number}"] = alone(
+                bench, f"{RECEIVE_GAIN_STEP}{number}", SHORT_SYMBOLS
+            )
+    finally:
+        bench.set_receive_gain(held_db)
     return captures
 
 

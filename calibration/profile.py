@@ -172,7 +172,7 @@ class InterfererEntry(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     """noise_dbfs: power of a sample of noise, full scale 0 dB. disturbance_dbfs: of noise and whoever else sends.
     occupied: share of the bins that others use. strongest_dbfs: the strongest of them, if there is one.
-    interferers: all of them, in order of frequency.
+    interferers: all of them, in order of frequency. gain_slope, step_errors_db: as of `DeviceProfile`.
     after: once what was found is undone."""
 
     serial: str
@@ -187,6 +187,8 @@ class ReceiverProfile(msgspec.Struct, frozen=True, kw_only=True):
     interferers: tuple[InterfererEntry, ...] = ()
     dc: ComplexEntry | None = None
     image: ComplexEntry | None = None
+    gain_slope: Entry | None = None
+    step_errors_db: dict[str, float] = {}
     after: CorrectedReceiver | None = None
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from calibration.page import Html, details, element, figure, page, row, table
-from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile
+from calibration.profile import ComplexEntry, DeviceProfile, Entry, Profile, ReceiverProfile
 from calibration.shown import Shown
-from calibration.words import ROWS, judge, shown
+from calibration.words import RECEIVER_ROWS, ROWS, judge, shown
 from radio.capture import Capture
 
 REPORT, FIGURES = "report.html", "figures"
@@ -50,6 +50,8 @@ def write_report(
         element("h2", "Every number"),
         element("p", "With 95 % intervals. What is missing was not measured.", class_="faint"),
         _numbers(profile),
+        element("p", "Of the receiver:", class_="faint"),
+        _numbers_of_receiver(profile.receiver),
         details("What these mean", element("dl", *_meanings())),
     )
     path = folder / REPORT
@@ -75,15 +77,20 @@ def _numbers(profile: Profile) -> Html:
     return table(("", *(f"device {each.device}" for each in profile.devices)), rows)
 
 
-def _cell(device: DeviceProfile, name: str) -> str:
-    entry = getattr(device, name)
+def _numbers_of_receiver(receiver: ReceiverProfile) -> Html:
+    cells = {heading: _cell(receiver, name) for name, (heading, _) in RECEIVER_ROWS.items()}
+    return table(("", "receiver"), [row(heading, [cell]) for heading, cell in cells.items() if cell])
+
+
+def _cell(part: DeviceProfile | ReceiverProfile, name: str) -> str:
+    entry = getattr(part, name)
     return shown(name, entry) if isinstance(entry, Entry | ComplexEntry) else ""
 
 
 def _meanings() -> list[Html]:
     return [
         part
-        for heading, meaning in ROWS.values()
+        for heading, meaning in (*ROWS.values(), *RECEIVER_ROWS.values())
         for part in (element("dt", heading), element("dd", meaning))
     ]
 

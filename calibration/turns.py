@@ -11,7 +11,8 @@ from calibration.waveforms import GUARD_SYMBOLS, PROBE_SYMBOLS, probe
 from radio.capture import Capture
 from radio.interface import Samples
 
-BACK = "back "  # what the steps begin with in which a device listens to the receiver
+# What the steps begin with in which a device listens to the receiver, and those of gain settings.
+BACK, GAIN_STEP, RECEIVE_GAIN_STEP = "back ", "gain ", "receive gain "
 
 
 def alone(

@@ -44,6 +44,14 @@ ROWS = {
     "gain_slope": ("gain steps (dB/dB)", "How much the power changes for a decibel of the setting."),
 }  # fmt: skip
 
+RECEIVER_ROWS = {
+    "noise_dbfs": ("noise (dBFS)", "In all of the sampled bandwidth."),
+    "disturbance_dbfs": ("noise and others (dBFS)", "With what others send in the band."),
+    "dc": ("DC (dBFS)", "The receiver's own offset."),
+    "image": ("image (dB)", "Mirrored signal of the receiver's mixer, relative to the signal."),
+    "gain_slope": ("gain steps (dB/dB)", "How much what is heard changes for a decibel of the receive gain."),
+}
+
 
 def shown(name: str, entry: Entry | ComplexEntry) -> str:
     """A value and its interval, as a cell of a table."""
