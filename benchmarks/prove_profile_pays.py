@@ -114,15 +114,22 @@ def summarised(records: Sequence[Record]) -> dict[str, float]:
     """Linear means: errors, and the air's error by cause."""
     done = [record for record in records if "failed" not in record]
     budgets = [record["error_budget"] for record in done]
-    aerial = {cause: math.fsum(budget[cause] for budget in budgets) for cause in AIR}
-    nmse_air = float(np.mean([record["nmse_air"] for record in done]))
-    total = math.fsum(aerial.values())
-    causes = {cause: nmse_air * part / total for cause, part in aerial.items()}
+    # What the air adds to the error may be less than nothing, round by round; its shares of that are not.
+    totals = [math.fsum(budget[cause] for cause in AIR) for budget in budgets]
+    causes = {
+        cause: np.mean(
+            [
+                record["nmse_air"] * budget[cause] / total
+                for record, budget, total in zip(done, budgets, totals, strict=True)
+            ]
+        )
+        for cause in AIR
+    }
     return {
         "nmse": float(np.mean([record["nmse"] for record in done])),
-        "nmse_air": nmse_air,
+        "nmse_air": float(np.mean([record["nmse_air"] for record in done])),
         "failed": len(records) - len(done),
-        **{f"air_{cause}": part for cause, part in causes.items()},
+        **{f"air_{cause}": float(part) for cause, part in causes.items()},
         "fading": float(np.mean([budget["fading"] for budget in budgets])),
     }
 
