@@ -13,28 +13,23 @@ from typing import Any
 import numpy as np
 
 from calibration.listener import Listener
+from calibration.meeting import loudest_part, not_heard
 from calibration.search import Searcher
 from calibration.single_path import PathEstimate
 from radio.capture import Capture, SentBurst
 from radio.corrected_radio import CorrectedRadio
 from radio.correction import Correction
-from radio.decibel import to_db
 from radio.frame import element_level
 from radio.hardware_correction import ReceiveCorrection, TransmitCorrection, share_with_attenuator
-from radio.interface import Burst, LateError, Radio, RadioConfig, RadioError, RadioStatus, Samples
+from radio.interface import Burst, LateError, Radio, RadioConfig, RadioStatus, Samples
 from radio.ofdm import OfdmConfig
 from radio.preamble import device_identity, preamble
 from radio.rebased import RebasedRadio
 
 TRIES = 4  # a clock goes on while a burst is on the way to its radio
 SLOWER = 2.0  # times as long as the last try took, a host may take for the next one
-LOUD = 4.0  # times the noise: over hundreds of samples no noise is so strong
 STARTS = "starts"  # of a capture's facts: [device, wait in samples, its std] of the meetings since the last capture
 MARGIN_S = 2e-3  # between the earliest instant that every radio can keep and a capture
-
-
-class NotHeard(RadioError):
-    """A device that was asked to send was not heard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,21 +205,12 @@ class Bench:
         def listening(at: int, num_samples: int) -> Samples:
             nonlocal loudest
             heard = self._receiver.receive_centred(at, num_samples)
-            loudest = max(loudest, _loudest(heard, len(samples)))
+            loudest = max(loudest, loudest_part(heard, len(samples)))
             return heard
 
         path = self._searcher.search(listening, begin, length, [device_identity(device)])
-        if path is None and self._quiet > 0.0 and loudest > LOUD * self._quiet:
-            raise NotHeard(
-                f"device {device} was asked to send, and what came, {to_db(loudest / self._quiet):.0f} dB over the "
-                "noise, is not its preamble; see that it has the receiver's sample_rate_hz and center_hz and its own "
-                "place in radio.uris, or lower its tx_gain_db"
-            )
         if path is None:
-            raise NotHeard(
-                f"device {device} was not heard within {self._terms.meeting_s:g} s of being asked to send; check its "
-                "cable or antenna, its tx_gain_db, the receiver's rx_gain_db, and that both are tuned alike"
-            )
+            raise not_heard(device, loudest, self._quiet, self._terms.meeting_s)
         self._starts.append((device, path.delay_samples - begin, path.delay_std_samples))
         self.clocks[device] = Correction(
             delay_samples=path.delay_samples, cfo_hz=path.cfo_hz, drift=-path.cfo_hz / self._center_hz
@@ -321,11 +307,3 @@ class Bench:
 
     def _transmit(self, device: int, burst: Burst) -> None:
         CorrectedRadio(self._transmitters[device], transmit=self._undone.get(device)).transmit(*burst)
-
-
-def _loudest(samples: Samples, length: int) -> float:
-    """Highest mean power of `length` samples in a row, to half of them."""
-    step = length // 2
-    blocks = samples[: len(samples) // step * step].reshape(-1, step)
-    powers = np.mean(np.abs(blocks) ** 2, axis=1)
-    return float(np.max((powers[1:] + powers[:-1]) / 2.0))

@@ -1,7 +1,7 @@
 """The captures of a calibration, taken together: a profile."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,10 +21,8 @@ from calibration.analysis import (
 from calibration.both_ways import of_both_ways
 from calibration.burst import BurstEstimate
 from calibration.clock import estimate_clock
-from calibration.delay import remove_delay
 from calibration.hardware_findings import (
     hardware_of,
-    mean_power,
     of_amplifier,
     of_crosstalk,
     of_front_ends,
@@ -32,13 +30,11 @@ from calibration.hardware_findings import (
     of_receive_gain_steps,
 )
 from calibration.interferers import estimate_interferers
-from calibration.mean_response import MeanResponse, mean_response
+from calibration.mean_response import mean_response
 from calibration.motion import of_motion
-from calibration.multipath import estimate_multipath
 from calibration.oscillators import NOTHING, Probe, of_oscillator
-from calibration.power import NoiseEstimate
+from calibration.probe_findings import decibels, delays_of, of_paths, of_probe
 from calibration.profile import (
-    VALID_S,
     CorrectedDevice,
     CorrectedReceiver,
     DeviceProfile,
@@ -47,23 +43,17 @@ from calibration.profile import (
     Numerology,
     Profile,
     ReceiverProfile,
-    ResponseEntry,
     at_most,
     estimate,
-    interval,
 )
 from calibration.repeats import crosstalk, jitters, long_probes, mean_responses
 from calibration.starts import of_starts
-from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
-from radio.interface import EPOCH_LEN
 from radio.ofdm import OfdmConfig
-from radio.pilot_layout import num_channel_taps
 
 NUM_PARTS = 20  # of a silence, whose powers tell how far the mean is to be trusted
 SURE = 0.99  # probability that a phase's turns were counted right, below which a clock is not known
-DB_PER_SHARE = 10.0 / math.log(10.0)
 
 
 def find_out(captures: Mapping[str, Capture]) -> Profile:
@@ -84,11 +74,11 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
         probes = list(alone_estimates(captures["alone"]))
         sent_of = {sent.device: sent for sent, _ in probes}
         means = mean_responses(captures, ofdm)
-        delays = _delays(captures["alone"], [burst for _, burst in probes], at_s)
+        delays = delays_of(captures["alone"], [burst for _, burst in probes], at_s)
         for (sent, burst), delay in zip(probes, delays, strict=True):
             mean = means[sent.device]
-            probed = _of_probe(sent, burst, mean, quiet.noise, ofdm, at_s)
-            found[sent.device] = probed | {"delay_s": delay} | _of_paths(mean, ofdm, at_s)
+            probed = of_probe(sent, burst, mean, quiet.noise, ofdm, at_s)
+            found[sent.device] = probed | {"delay_s": delay} | of_paths(mean, ofdm, at_s)
     if "together" in captures:
         for device, values in _of_soundings(
             together_estimates(captures["together"]), ofdm, facts["center_hz"], at_s
@@ -124,7 +114,7 @@ def found_first(captures: Mapping[str, Capture]) -> Profile:
         shared_start=facts["shared_start"],
         receiver=ReceiverProfile(
             rx_gain_db=silence.config.rx_gain_db,
-            noise_dbfs=_decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
+            noise_dbfs=decibels(quiet.noise.variance, quiet.noise.std, at_s, "path"),
             disturbance_dbfs=_disturbance(silence, at_s),
             occupied=quiet.occupied_share,
             strongest_dbfs=quiet.strongest_dbfs if quiet.busy else None,
@@ -158,7 +148,7 @@ def _disturbance(silence: Capture, at_s: float) -> Entry:
     samples = silence.samples.astype(np.complex128)
     samples -= samples.mean()
     parts = np.array([np.mean(np.abs(part) ** 2) for part in np.array_split(samples, NUM_PARTS)])
-    return _decibels(float(parts.mean()), float(parts.std(ddof=1)) / math.sqrt(NUM_PARTS), at_s, "path")
+    return decibels(float(parts.mean()), float(parts.std(ddof=1)) / math.sqrt(NUM_PARTS), at_s, "path")
 
 
 def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile:
@@ -173,7 +163,7 @@ def with_corrected(profile: Profile, captures: Mapping[str, Capture]) -> Profile
     noise, ofdm = silence_report(silence).noise, ofdm_of(silence)
     found: dict[int, dict[str, Any]] = {}
     for sent, _, burst in heard_estimates(capture):
-        measured = _of_probe(sent, burst, mean_response([burst], ofdm), noise, ofdm, at_s)
+        measured = of_probe(sent, burst, mean_response([burst], ofdm), noise, ofdm, at_s)
         undone = capture.facts["undone"][str(sent.device)]
         found[sent.device] = undone | {name: measured[name] for name in ("gain_db", "snr_db", "evm_db")}
     receiver = profile.receiver
@@ -219,57 +209,6 @@ def _with(profile: Profile, found: Mapping[int, Mapping[str, Any]]) -> Profile:
     return msgspec.structs.replace(profile, devices=tuple(devices))
 
 
-def _of_probe(
-    sent: SentBurst,
-    burst: BurstEstimate,
-    mean: MeanResponse,
-    noise: NoiseEstimate,
-    ofdm: OfdmConfig,
-    at_s: float,
-) -> dict[str, Any]:
-    power, power_std = mean_power(burst, ofdm)
-    snr, relative = (
-        power * sent.level**2 / noise.variance,
-        math.hypot(power_std / power, noise.std / noise.variance),
-    )
-    shape = remove_delay(mean.response, burst.delay_samples, ofdm)
-    evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(ofdm.num_active * (PROBE_SYMBOLS - 1)))
-    return {
-        "gain_db": _decibels(power, power_std, at_s, "path"),
-        "snr_db": _decibels(snr, snr * relative, at_s, "path"),
-        "evm_db": _decibels(
-            burst.noise_variance / power, burst.noise_variance / power * evm_share, at_s, "path"
-        ),
-        "phase_rad": estimate(burst.phase_rad, burst.phase_std_rad, at_s, "path"),
-        "cfo_hz": estimate(burst.cfo_hz, burst.cfo_std_hz, at_s, "clock"),
-        "response": ResponseEntry(
-            re=tuple(shape.real.tolist()),
-            im=tuple(shape.imag.tolist()),
-            std=mean.shape_std,
-            at_s=at_s,
-            valid_s=VALID_S["path"],
-        ),
-    }
-
-
-def _gain_spread_db(found: Mapping[int, Mapping[str, Any]]) -> float | None:
-    """From the weakest device that was heard to the strongest."""
-    gains_db = [values["gain_db"].value for values in found.values() if "gain_db" in values]
-    return max(gains_db) - min(gains_db) if gains_db else None
-
-
-def _delays(capture: Capture, bursts: Sequence[BurstEstimate], at_s: float) -> list[Entry]:
-    """From an index of the transmitter to the receiver's, in the middles of probes; whole numbers apart, as indices may
-    be larger than a float tells to a fraction."""
-    facts, rate_hz = capture.facts, capture.config.sample_rate_hz
-    found = []
-    for burst, origin, departure in zip(bursts, facts["origins"], facts["departures"], strict=True):
-        apart = (capture.start_index + burst.start) % EPOCH_LEN - (origin + departure) % EPOCH_LEN
-        delay_s = (apart + burst.delay_samples) / rate_hz
-        found.append(estimate(delay_s, burst.delay_std_samples / rate_hz, at_s, "path"))
-    return found
-
-
 def _of_soundings(
     together: Together, ofdm: OfdmConfig, center_hz: float, at_s: float
 ) -> dict[int, dict[str, Any]]:
@@ -293,19 +232,7 @@ def _of_soundings(
     return found
 
 
-def _of_paths(mean: MeanResponse, ofdm: OfdmConfig, at_s: float) -> dict[str, Any]:
-    paths = estimate_multipath(mean.response, mean.error_variance, ofdm, num_channel_taps(ofdm))
-    low, high = (each / ofdm.sample_rate_hz for each in paths.delay_spread_interval_samples)
-    spread_s = paths.delay_spread_samples / ofdm.sample_rate_hz
-    values = {"delay_spread_s": interval(spread_s, low, high, at_s, "path")}
-    low, high = paths.coherence_bandwidth_interval_hz
-    if math.isfinite(paths.coherence_bandwidth_hz) and math.isfinite(high):
-        values["coherence_bandwidth_hz"] = interval(paths.coherence_bandwidth_hz, low, high, at_s, "path")
-    elif math.isfinite(low):
-        values["coherence_bandwidth_hz"] = interval(low, low, low, at_s, "path", "lower")
-    return values
-
-
-def _decibels(power: float, std: float, at_s: float, kind: str) -> Entry:
-    """Of a power that is known to a small share of itself."""
-    return estimate(to_db(power), DB_PER_SHARE * std / power, at_s, kind)
+def _gain_spread_db(found: Mapping[int, Mapping[str, Any]]) -> float | None:
+    """From the weakest device that was heard to the strongest."""
+    gains_db = [values["gain_db"].value for values in found.values() if "gain_db" in values]
+    return max(gains_db) - min(gains_db) if gains_db else None

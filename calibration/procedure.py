@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from calibration.analysis import CORRECTED, alone_estimates, refusal, silence_report
-from calibration.bench import Bench, Emission, NotHeard
+from calibration.bench import Bench, Emission
+from calibration.meeting import NotHeard
 from calibration.ramp import ramp
 from calibration.repeats import repeat, sound_apart
 from calibration.turns import BACK, GAIN_STEP, RECEIVE_GAIN_STEP, alone, in_turns, numerology

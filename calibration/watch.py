@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from calibration.analysis import alone_estimates, ofdm_of, silence_report
-from calibration.bench import Bench, NotHeard
+from calibration.bench import Bench
+from calibration.meeting import NotHeard
 from calibration.procedure import listen
 from calibration.turns import alone
 from calibration.waveforms import SHORT_SYMBOLS
