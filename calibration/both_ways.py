@@ -13,9 +13,12 @@ from radio.capture import Capture
 from radio.decibel import to_db
 from radio.ofdm import OfdmConfig
 
+MOVED = 1e-3  # share of a response that is another one some seconds later
+
 
 def of_both_ways(captures: Mapping[str, Capture], at_s: float) -> dict[int, dict[str, Any]]:
-    """Entries by device. Nothing of a path that was seen to move: the ways are not measured at one time."""
+    """Entries by device. The ways are not measured at one time: nothing of a path that was seen to move, and bounds of
+    one of whose responses there two differ, be it by the corrections that were between them."""
     steps = [step for step in captures if step.startswith(BACK)]
     if not steps or "alone" not in captures:
         return {}
@@ -24,11 +27,16 @@ def of_both_ways(captures: Mapping[str, Capture], at_s: float) -> dict[int, dict
     found = {}
     for step in steps:
         for device, back in _responses(captures[step], ofdm).items():
-            if device not in there or (device in later and _differ(there[device], later[device], ofdm)):
+            if device not in there:
+                continue
+            change = (
+                _compared(there[device], later[device], ofdm).error_interval[0] if device in later else 0.0
+            )
+            if change > MOVED:
                 continue
             seen = _compared(there[device], back, ofdm)
             found[device] = {
-                "reciprocity_error_db": _level(seen, at_s),
+                "reciprocity_error_db": _level(seen, change > 0.0, at_s),
                 "reciprocity_gain_db": estimate(seen.gain_db, seen.gain_std_db, at_s, "hardware"),
             }
     return found
@@ -41,11 +49,6 @@ def _responses(capture: Capture | None, ofdm: OfdmConfig) -> dict[int, MeanRespo
     return {sent.device: mean_response([burst], ofdm) for sent, _, burst in heard_estimates(capture)}
 
 
-def _differ(one: MeanResponse, other: MeanResponse, ofdm: OfdmConfig) -> bool:
-    """By more than a gain, a phase and a delay."""
-    return _compared(one, other, ofdm).error_interval[0] > 0.0
-
-
 def _compared(one: MeanResponse, other: MeanResponse, ofdm: OfdmConfig) -> ReciprocityEstimate:
     rank = min(one.rank, other.rank)
     return estimate_reciprocity(
@@ -53,9 +56,9 @@ def _compared(one: MeanResponse, other: MeanResponse, ofdm: OfdmConfig) -> Recip
     )
 
 
-def _level(seen: ReciprocityEstimate, at_s: float) -> Entry:
-    """In dB, or a bound where noise may be all that differs."""
+def _level(seen: ReciprocityEstimate, changed: bool, at_s: float) -> Entry:
+    """In dB, or a bound where noise, or what changed meanwhile, may be all that differs."""
     low, high = seen.error_interval
-    if low > 0.0:
+    if low > 0.0 and not changed:
         return interval(to_db(seen.error), to_db(low), to_db(high), at_s, "path")
     return interval(to_db(high), to_db(high), to_db(high), at_s, "path", "upper")
