@@ -3,6 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,6 +67,8 @@ def calibrate_into(
     Raises RadioError, and ConfigError for radios that may not be switched on.
     """
     check_radios(experiment)
+    if experiment.radio.is_loopback:
+        extent = replace(extent, front_ends=False, both_ways=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(to_toml(to_tables(experiment)), encoding="utf-8")
     about = About(kind=KIND, description="airmeta calibrate", hardware=_receiver_of(experiment))

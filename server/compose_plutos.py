@@ -13,6 +13,7 @@ from radio.frame import element_level
 from radio.interface import Radio, RadioConfig, RadioError
 from radio.pluto_timeline import StreamShape
 from radio.rebased import RebasedRadio
+from radio.receiving_side import ReceivingSide
 from radio.safety import preflight
 from radio.schedule import Schedule
 from radio.tee_radio import TeeRadio
@@ -67,8 +68,8 @@ def open_radios(
     receiver_uri: str,
     device_uris: Mapping[int, str],
     is_virtual: bool,
-) -> tuple["PlutoRadio", dict[int, "PlutoRadio"]]:
-    """The receiver, and the transmitters by device; closed with `opened`."""
+) -> tuple[Radio, dict[int, "PlutoRadio"]]:
+    """The receiver, and the transmitters by device; closed with `opened`. A device's radio may be the receiver too."""
     from radio.pluto import open_pluto
 
     radio, limits = experiment.radio, experiment.safety
@@ -78,24 +79,29 @@ def open_radios(
         shape = dataclasses.replace(shape, idle_pace=IDLE_PACE)
     silent = dataclasses.replace(config, tx_gain_db=MIN_GAIN_DB)
 
-    def plug(uri: str, config: RadioConfig, *, transmits: bool) -> "PlutoRadio":
+    def plug(uri: str, config: RadioConfig, *, transmits: bool, receives: bool) -> "PlutoRadio":
         plugged = open_pluto(
             uri,
             config,
             limits,
             transmits=transmits,
-            receives=not transmits,
+            receives=receives,
             trigger=radio.trigger if transmits else "none",
             shape=shape,
         )
         opened.callback(_close, plugged)
         return plugged
 
-    receiver = plug(receiver_uri, silent, transmits=False)
+    heard_by = None
+    if receiver_uri not in device_uris.values():
+        heard_by = plug(receiver_uri, silent, transmits=False, receives=True)
     transmitters = {
-        device: plug(uri, setup.config_of(device), transmits=True) for device, uri in device_uris.items()
+        device: plug(uri, setup.config_of(device), transmits=True, receives=uri == receiver_uri)
+        for device, uri in device_uris.items()
     }
-    return receiver, transmitters
+    if heard_by is None:
+        return ReceivingSide(next(iter(transmitters.values()))), transmitters
+    return heard_by, transmitters
 
 
 def radio_setup(experiment: Experiment) -> RadioSetup:
@@ -223,6 +229,11 @@ def check_uris(experiment: Experiment, remote: Remote | None) -> None:
             )
     elif found not in (0, needed):
         raise wrong_number_of_uris(experiment)
+    elif remote is not None and experiment.radio.is_loopback:
+        raise ConfigError(
+            f"{experiment.radio.uris[0]} is both the receiver and the device, and two processes cannot open one radio; "
+            "run without --processes"
+        )
 
 
 def check_safety(experiment: Experiment) -> None:

@@ -143,6 +143,11 @@ class RadioSettings:
     profile: str = ""
     profile_max_age_s: Annotated[float, Meta(ge=0.0)] = 0.0
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether one radio is both the receiver and the only device."""
+        return len(self.uris) == 2 and self.uris[0] == self.uris[1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:

@@ -106,9 +106,15 @@ def _check_plutos(experiment: Experiment) -> None:
     if radio.uris:
         if len(radio.uris) not in (1, num_radios):  # the receiver alone where device processes bring theirs
             raise wrong_number_of_uris(experiment)
-        if len(set(radio.uris)) < len(radio.uris):
+        if len(set(radio.uris)) < len(radio.uris) and not radio.is_loopback:
             raise ConfigError(
-                "radio.uris names a radio twice; every device and the receiver need one of their own"
+                "radio.uris names a radio twice; every device and the receiver need one of their own, but for a single "
+                "device, whose radio may hear itself"
+            )
+        if radio.is_loopback and radio.trigger == "external":
+            raise ConfigError(
+                f'radio.trigger = "external" and {radio.uris[0]} for both ends: a radio that hears itself needs no '
+                'trigger; set radio.trigger = "none"'
             )
 
 
