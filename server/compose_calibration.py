@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,11 +25,7 @@ from radio.recording import RecordingWriter
 from radio.recording_fields import About
 from server.calibrate_command import Earlier
 from server.compose_bench import OnCapture, Site, open_bench, open_site
-from server.compose_plutos import (
-    air_plan,
-    check_safety,
-    check_uris,
-)
+from server.compose_plutos import air_plan, check_safety, check_uris
 from server.compose_verdict import give_verdict
 from server.config import Experiment
 from server.replay import DECIDING
@@ -37,9 +33,6 @@ from server.replayed_calibration import KIND, facts_of
 from server.toml_tables import to_tables, to_toml
 from server.verdict import Verdict
 from server.verdict_page import budget_figure, section
-
-if TYPE_CHECKING:
-    pass
 
 RECORDING, VERDICT, LIKENESS = "captures", "verdict.json", "similarity.json"
 
@@ -80,7 +73,8 @@ def calibrate_into(
             deaf: dict[int, str] = {}
             if extent.both_ways or site.always_both_ways:
                 heard = [device for device in devices if device not in missing]
-                deaf = ways_back(site, heard, captures, writer.write, tell)
+                back, deaf = ways_back(site, heard, writer.write, tell)
+                captures |= back
         profile = verification.profile(captures)
         writer.add_facts(facts_of(profile, versions(DECIDING) | {"python": platform.python_version()}))
     write_profile(folder / FILE_NAME, profile)
@@ -100,10 +94,11 @@ def calibrate_into(
 
 
 def ways_back(
-    site: Site, devices: Sequence[int], captures: dict[str, Capture], on_capture: OnCapture, tell: Tell
-) -> dict[int, str]:
-    """To each device from the receiver; adds what was captured. Of those that it did not reach why: what is known by
+    site: Site, devices: Sequence[int], on_capture: OnCapture, tell: Tell
+) -> tuple[dict[str, Capture], dict[int, str]]:
+    """Captures of each device, which hears the receiver, by step; of those that it did not reach why: what is known by
     then is not lost by that."""
+    captures: dict[str, Capture] = {}
     deaf = {}
     for device in devices:
         try:
@@ -111,7 +106,7 @@ def ways_back(
                 captures |= send_back(bench, device, tell)
         except RadioError as error:
             deaf[device] = str(error)
-    return deaf
+    return captures, deaf
 
 
 def watch_radios(
