@@ -146,8 +146,11 @@ def send_back(bench: Bench, device: int, tell: Tell) -> dict[str, Capture]:
 
     Raises NotHeard, and what radios raise.
     """
-    if missing := meet(bench, [device], tell, "the receiver, heard by "):
-        raise NotHeard(missing[device])
+    if meet(bench, [device], tell, "the receiver, heard by "):
+        raise NotHeard(
+            f"device {device} did not hear the receiver; see that the receiver's transmit port and the device's "
+            "receive port are connected, or measure one way only, without --both-ways"
+        )
     step = f"{BACK}{device}"
     return {step: alone(bench, step)}
 

@@ -7,7 +7,8 @@ import pytest
 
 from calibration.delay import apply_delay
 from calibration.findings import find_out
-from calibration.procedure import Extent, calibrate
+from calibration.meeting import NotHeard
+from calibration.procedure import Extent, calibrate, send_back
 from radio.decibel import to_db
 from server.compose_bench import open_site
 from server.compose_calibration import ways_back
@@ -96,3 +97,14 @@ def test_a_device_that_cannot_hear_is_named_and_the_rest_is_kept():
     assert sorted(deaf) == [0, 1]
     assert "transmits on a free clock and cannot receive" in deaf[0]
     assert find_out(captures).devices[0].gain_db is not None
+
+
+def test_a_receiver_that_does_not_reach_a_device_is_told_of_with_what_to_check():
+    with (
+        open_site(experiment("bench", path_loss_db=120.0)) as site,
+        site.bench(lambda capture: None, back=1) as bench,
+        pytest.raises(
+            NotHeard, match="device 1 did not hear the receiver; see that the receiver's transmit port"
+        ),
+    ):
+        send_back(bench, 1, lambda step: None)
