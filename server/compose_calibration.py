@@ -12,6 +12,7 @@ import msgspec
 from calibration.before_after import before_after_section
 from calibration.figures import figures_of
 from calibration.likeness import likeness_section
+from calibration.page import element
 from calibration.procedure import Extent, Tell, calibrate, send_back
 from calibration.profile import FILE_NAME, Profile, write_profile
 from calibration.report import write_report
@@ -84,6 +85,9 @@ def calibrate_into(
         (folder / VERDICT).write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
         figures.append(budget_figure(verdict))
     sections = [*(section(verdict) if verdict is not None else ()), *before_after_section(profile)]
+    sections += [
+        element("p", f"Device {device}, not measured both ways: {why}.") for device, why in deaf.items()
+    ]
     similarity = None
     if earlier is not None:
         similarity = compare_profiles(earlier.profile, profile)
