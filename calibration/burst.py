@@ -38,8 +38,8 @@ class BurstEstimate:
     response: (num_active,) gains in units of the level; error_variance: of each, in a space of `rank` dimensions that
     holds the response too; magnitude_std: of all of it, relative. delay_samples: mean over the channel's paths; drift:
     its change, samples a sample. phase_rad: of the gain at the carrier. shape_std: of a gain once the delay is removed.
-    noise_variance: of a resource element, from what differs from symbol to symbol. quality in [0, 1]: share of the
-    burst's energy that is explained. The `_std` are predicted, with what phase noise adds.
+    noise_variance: of a resource element, from what differs from symbol to symbol, with its deviation. quality in
+    [0, 1]: share of the burst's energy that is explained. The `_std` are predicted, with what phase noise adds.
     """
 
     start: int
@@ -58,6 +58,7 @@ class BurstEstimate:
     cfo_std_hz: float
     shape_std: float
     noise_variance: float
+    noise_std: float
     quality: float
 
 
@@ -107,9 +108,7 @@ def estimate_burst(
         cfo_hz += tone.frequency * rate_hz + _centroid(fitted, ofdm) * drift * rate_hz / ofdm.fft_len
     strength = float(np.linalg.norm(model) ** 2)
     gain_power = abs(tone.correlation / strength) ** 2 if strength > 0.0 else 0.0
-    noise_variance = float(np.sum(np.abs(rows - rows.mean(axis=0)) ** 2)) / (
-        (num_symbols - 1) * ofdm.num_active
-    )
+    noise_variance, noise_std = _noise(rows)
     rank = tap_subspace(ofdm, num_taps, 0).shape[1]
     error_variance = noise_variance / num_symbols * rank / ofdm.num_active
     middle = (
@@ -136,6 +135,7 @@ def estimate_burst(
         cfo_std_hz=math.hypot(tone_std(tone, gain_power, noise_variance * level**2) * rate_hz, wander_hz),
         shape_std=shape_std,
         noise_variance=noise_variance,
+        noise_std=noise_std,
         quality=min(gain_power * strength / energy, 1.0),
     )
 
@@ -209,6 +209,19 @@ def _leftover(centred: Samples, model: Complex, ofdm: OfdmConfig) -> Tone:
         -most,
         most,
     )
+
+
+def _noise(rows: Complex) -> tuple[float, float]:
+    """Variance of a resource element over symbols, and the deviation of that, from the symbols' own: phase noise is
+    alike on all subcarriers of a symbol, and somewhat in neighbours."""
+    num_symbols = len(rows)
+    powers = np.mean(np.abs(rows - rows.mean(axis=0)) ** 2, axis=1) * num_symbols / (num_symbols - 1)
+    left = powers - powers.mean()
+    scatter = float(left @ left) / (num_symbols - 1)
+    memory = float(left[1:] @ left[:-1]) / (num_symbols - 1) / scatter if scatter > 0.0 else 0.0
+    memory = min(max(memory, 0.0), LONGEST_MEMORY)
+    longer = (1.0 + memory) / (1.0 - memory)
+    return float(powers.mean()), math.sqrt(longer * scatter / num_symbols)
 
 
 def _wander(rows: Complex, response: Complex, noise_variance: float, ofdm: OfdmConfig) -> tuple[float, float]:

@@ -11,7 +11,6 @@ from calibration.mean_response import MeanResponse
 from calibration.multipath import estimate_multipath
 from calibration.power import NoiseEstimate
 from calibration.profile import VALID_S, Entry, ResponseEntry, estimate, interval
-from calibration.waveforms import PROBE_SYMBOLS
 from radio.capture import Capture, SentBurst
 from radio.decibel import to_db
 from radio.interface import EPOCH_LEN
@@ -36,13 +35,12 @@ def of_probe(
         math.hypot(power_std / power, noise.std / noise.variance),
     )
     shape = remove_delay(mean.response, burst.delay_samples, ofdm)
-    evm_share = math.hypot(power_std / power, 1.0 / math.sqrt(ofdm.num_active * (PROBE_SYMBOLS - 1)))
+    evm = burst.noise_variance / power
+    evm_std = math.hypot(evm * power_std / power, burst.noise_std / power)
     return {
         "gain_db": decibels(power, power_std, at_s, "path"),
         "snr_db": decibels(snr, snr * relative, at_s, "path"),
-        "evm_db": decibels(
-            burst.noise_variance / power, burst.noise_variance / power * evm_share, at_s, "path"
-        ),
+        "evm_db": decibels(evm, evm_std, at_s, "path"),
         "phase_rad": estimate(burst.phase_rad, burst.phase_std_rad, at_s, "path"),
         "cfo_hz": estimate(burst.cfo_hz, burst.cfo_std_hz, at_s, "clock"),
         "response": ResponseEntry(

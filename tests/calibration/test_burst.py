@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import scipy.fft
+from honesty import assert_honest
 
 from calibration.burst import estimate_burst
 from calibration.delay import centred_bins, estimate_mean_delay
 from calibration.waveforms import probe
 from radio.ofdm import OfdmConfig
+from radio.preamble import preamble_len
 
 OFDM = OfdmConfig()
 RATE_HZ = OFDM.sample_rate_hz
@@ -85,6 +87,25 @@ def test_noise_is_that_of_a_resource_element(trials):
     """20 dB below the burst's samples, of which 192 of 256 subcarriers carry all."""
     shares = [e.noise_variance / np.mean(np.abs(e.response) ** 2) for e, *_ in trials]
     assert np.mean(shares) == pytest.approx(0.01 * OFDM.num_active / OFDM.fft_len, rel=0.05)
+
+
+@pytest.mark.parametrize("wander_rad", [0.0, 0.1])
+def test_200_bursts_know_how_well_they_know_what_no_channel_explains(wander_rad, rng):
+    """Noise on every subcarrier for itself, and turns that are a symbol's."""
+    errors, stds = [], []
+    for _ in range(200):
+        samples, response = received(rng, snr_db=26.0)
+        turns = np.repeat(wander_rad * rng.normal(size=2 + len(samples) // OFDM.symbol_len), OFDM.symbol_len)
+        first = (START + preamble_len(OFDM)) % OFDM.symbol_len  # a turn begins with each symbol
+        samples *= np.exp(1j * turns[OFDM.symbol_len - first :][: len(samples)]).astype(np.complex64)
+        found = estimate_burst(samples, 3, NUM_SYMBOLS, OFDM, start=START, cfo_hz=0.0, level=LEVEL, **TAPS)
+        power = np.mean(np.abs(response(found)[0]) ** 2)
+        free = (NUM_SYMBOLS - 2) / (NUM_SYMBOLS - 1)  # the carrier's offset takes the slope of the turns
+        # sample noise of 1 / 400 of the signal's power, which lies on 192 of 256 subcarriers
+        expected = 0.75 * 10**-2.6 + wander_rad**2 * free
+        errors.append(found.noise_variance / power - expected)
+        stds.append(found.noise_std / power)
+    assert_honest(errors, stds)
 
 
 def test_the_drift_of_a_still_channel_is_as_far_off_as_its_noise_says(trials):
