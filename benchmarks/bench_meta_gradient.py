@@ -9,10 +9,10 @@ import torch
 from benchmarks.turns import in_turns, show
 from devices.learning.episodes import draw_task
 from devices.learning.glyphs import glyph_pool
-from devices.learning.meta_gradient import meta_gradient
+from devices.learning.meta_gradient import Mode, meta_gradient
 from devices.learning.models import conv4
 
-MODES = ("first-order", "hessian-free", "exact")
+MODES: tuple[Mode, ...] = ("first-order", "hessian-free", "exact")
 
 
 @pytest.mark.parametrize("steps", [1, 5])
@@ -22,7 +22,7 @@ def test_meta_gradient_modes(steps):
     rng = np.random.default_rng(0)
     theta = torch.tensor(model.initial(rng))
     task = draw_task(glyph_pool(0, "train", 20), range(20), 5, 8, 8, rng)
-    rivals = {
+    rivals: dict[str, partial[object]] = {
         mode: partial(meta_gradient, model.loss, theta, task, rate=0.4, steps=steps, mode=mode)
         for mode in MODES
     }

@@ -12,10 +12,11 @@ from benchmarks.random_airs import NUM_DEVICES, draw_fading, draw_static, experi
 from calibration.analysis import alone_estimates
 from calibration.bench import Bench, Terms
 from calibration.findings import find_out
-from calibration.procedure import align, alone, aside, listen, meet, ramps, together
+from calibration.procedure import align, aside, listen, meet, ramps, together
 from calibration.profile import ComplexEntry, DeviceProfile, Entry
 from calibration.search import Searcher
 from calibration.similarity import COMPLEX_95
+from calibration.turns import alone
 from calibration.verification import Verification
 from radio.capture import Capture
 from server.compose_plutos import open_radios, receiver_first, virtual_bench

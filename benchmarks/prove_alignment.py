@@ -43,9 +43,9 @@ from sim_backend.virtual_bench import VirtualBench
 NUM_DEVICES, CENTER_HZ, BACKOFF_DB = 4, 915e6, 15.0
 PRESET = PRESETS["1M"]
 OFDM = OfdmConfig(
-    fft_len=PRESET["fft_len"],
-    prefix_len=PRESET["prefix_len"],
-    num_active=PRESET["active"],
+    fft_len=int(PRESET["fft_len"]),
+    prefix_len=int(PRESET["prefix_len"]),
+    num_active=int(PRESET["active"]),
     sample_rate_hz=PRESET["sample_rate_hz"],
 )
 CONFIG = RadioConfig(
@@ -152,7 +152,7 @@ def open_lab(opened: ExitStack, seed: int, first_host: str = FIRST_HOST) -> Lab:
     )  # fmt: skip
     bursts: dict[int, tuple[Burst, ...]] = {}
     devices = {
-        device: OnAir(lambda request, device=device: Sent(bursts[device]), radio)  # type: ignore[misc]
+        device: OnAir(lambda request, device=device: Sent(bursts[device]), radio)
         for device, radio in radios.items()
     }
     return Lab(bench, LiveUplink(clock, schedule, BACKOFF_DB, CENTER_HZ), clock, devices, bursts, schedule)

@@ -25,6 +25,7 @@ LIMIT_S = 120.0
 PHASES = {
     "listening": "listen",
     "meeting": "meet",
+    "meeting the receiver": "both ways",
     "each device alone": "each alone",
     "all devices together": "all together",
     "amplifiers": "amplifiers",
@@ -36,9 +37,18 @@ PHASES = {
     "what stands": "error budget",
     "trying": "trial",
 }  # the longest beginning counts
-STEPS = {"silence": "listen", "alone": "each alone", "together": "all together", "ramp": "amplifiers",
-         "aside": "tuned aside", "gain": "gain steps", "again": "jitter, crosstalk",
-         "only": "jitter, crosstalk"}  # fmt: skip
+STEPS = {
+    "silence": "listen",
+    "alone": "each alone",
+    "together": "all together",
+    "gain": "gain steps",
+    "receive": "gain steps",
+    "again": "jitter, crosstalk",
+    "only": "jitter, crosstalk",
+    "aside": "tuned aside",
+    "ramp": "amplifiers",
+    "back": "both ways",
+}
 COMPUTING = {"start", "work it out", "predict", "error budget"}  # no radio is waited for
 
 
@@ -61,7 +71,7 @@ def measure(seed: int) -> dict[str, Any]:
     tell, end = stopwatch(spent)
     experiment = experiment_to_calibrate(CONFIG, [f"run.seed={seed}"])
     with tempfile.TemporaryDirectory() as folder:
-        calibrate_into(Path(folder), experiment, extent_of(long=False, busy=False), tell)
+        calibrate_into(Path(folder), experiment, extent_of(long=False, busy=False, both_ways=False), tell)
         end()
         captures = read_recording(Path(folder) / RECORDING).captures
         air: dict[str, float] = {}

@@ -12,7 +12,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def compare(runs: Runs) -> dict[str, dict[str, tuple[float, float]]]:
     return table
 
 
-def draw(out: Path, seeds_of: dict[str, Sequence[int]]) -> Figure:
+def draw(out: Path, seeds_of: Mapping[str, Sequence[int]]) -> Figure:
     """Accuracy over rounds at the main SNR, mean over seeds, and the interval of the mean."""
     figure = new_figure()
     axes = figure.add_subplot()

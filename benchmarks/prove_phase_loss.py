@@ -136,8 +136,8 @@ def main() -> None:
     }
     results = {"rounds": chosen.rounds, "crossover_s": crossings, "points": rows}
     save("phase_loss", results, draw(rows), chosen.out)
-    for pair, gap_s in crossings.items():
-        print(f"{pair}: {'never' if gap_s is None else f'from {1e3 * gap_s:.0f} ms'}")
+    for pair, crossing_s in crossings.items():
+        print(f"{pair}: {'never' if crossing_s is None else f'from {1e3 * crossing_s:.0f} ms'}")
 
 
 if __name__ == "__main__":
