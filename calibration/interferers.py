@@ -12,7 +12,7 @@ import scipy.signal
 import scipy.stats
 from numpy.typing import NDArray
 
-from calibration.welch import REACH, average_periodograms, estimate_floor
+from calibration.welch import REACH, average_periodograms, estimate_floor, runs_of
 from radio.decibel import from_db
 from radio.interface import Samples
 
@@ -55,8 +55,7 @@ def estimate_interferers(samples: Samples, sample_rate_hz: float) -> tuple[Inter
 def _runs(over: NDArray[np.bool_]) -> list[slice]:
     """Of bins over the threshold with their skirts; those that touch are one."""
     wide = np.convolve(over, np.ones(2 * SKIRT + 1), mode="same") > 0.0
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], wide.astype(int), [0]])))
-    return [slice(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    return [slice(first, end) for first, end in runs_of(wide)]
 
 
 def _measure(

@@ -12,7 +12,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from calibration.power import NoiseEstimate, estimate_noise
-from calibration.welch import NUM_BATCHES, REACH, Periodogram, average_periodograms, estimate_floor
+from calibration.welch import (
+    NUM_BATCHES,
+    REACH,
+    Periodogram,
+    average_periodograms,
+    estimate_floor,
+    runs_of,
+)
 from radio.decibel import from_db, to_db
 from radio.interface import Samples
 
@@ -162,9 +169,7 @@ def _strongest_run(
     carrier, bridged = len(over) // 2, over.copy()
     if over[carrier - REACH] and over[carrier + REACH]:
         bridged[carrier - REACH : carrier + REACH] = True  # one signal around the carrier, not two beside it
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bridged.astype(int), [0]])))
-    runs = [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
-    first, end = max(runs, key=lambda run: float(excess[run[0] : run[1]].sum()))
+    first, end = max(runs_of(bridged), key=lambda run: float(excess[run[0] : run[1]].sum()))
     return np.arange(max(first - SKIRT, 0), min(end + SKIRT, len(over)))
 
 

@@ -91,3 +91,9 @@ def _spread(num_bins: int) -> float:
         squares[: num_bins // 2] + squares[num_bins // 2 :]
     )  # of a sample, in both segments that it lies in
     return float(np.mean(each**2) / np.mean(each) ** 2)
+
+
+def runs_of(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(first, end) of every stretch of neighbours that are marked, in order; `end` is no longer in it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]

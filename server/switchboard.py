@@ -101,8 +101,8 @@ class Switchboard:
     def begin(self, device: int, request: Request, parcel: Parcel, arrays: Sequence[Buffer]) -> Call:
         """A request that goes out as soon as its device is there."""
         now = self._now()
-        patience_s = self._terms.return_s if isinstance(request, PATIENT) else 0.0
-        call = Call(device, request, parcel, arrays, now, now + self._terms.reply_s + patience_s)
+        deadline_s = now + self._terms.reply_s + self._patience_s(request)
+        call = Call(device, request, parcel, arrays, now, deadline_s)
         self._ledger.asked(device, request)
         number = round_of(request)
         self.round = self.round if number == NO_ROUND else number
@@ -247,12 +247,15 @@ class Switchboard:
         self._ledger.answered(call.device, call.request, reply)
         self._end(call, reply)
 
+    def _patience_s(self, request: Request) -> float:
+        """How long a lost device is waited for."""
+        return self._terms.return_s if isinstance(request, PATIENT) else 0.0
+
     def _advance(self, call: Call, now: float) -> None:
         peer = self.roster.host(call.device)
         if peer is None:
             call.lost_since_s = now if call.lost_since_s is None else call.lost_since_s
-            patience_s = self._terms.return_s if isinstance(call.request, PATIENT) else 0.0
-            if now - call.lost_since_s >= patience_s:
+            if now - call.lost_since_s >= self._patience_s(call.request):
                 self._fail(call, "its process is not there")
             return
         call.lost_since_s = None
