@@ -261,7 +261,7 @@ class Bench:
             "departures": [emission.burst.start_index for emission in emissions],  # on the devices' clocks
             "origins": [self._transmitters[emission.device].origin for emission in emissions],  # of those
         }
-        return self._captured(step, base, num_samples, sent, exact | dict(facts or {}))
+        return self._captured(step, base, num_samples, sent, {**(facts or {}), **exact})
 
     def emission(self, device: int, arrival: int, samples: Samples, label: str, level: float) -> Emission:
         """A burst as the device makes it, uncorrected, that arrives at the receiver's index but for a fraction."""

@@ -70,13 +70,7 @@ def estimate_jitter(
     freedom = count - len(line)
     total = float(np.sum(left**2)) / freedom
     measured = float(np.mean(delay_stds_samples**2))
-    unlucky = np.array(
-        [total, max(total, measured)]
-    )  # less than the measurement's part is luck: it bounds nothing
-    low, high = unlucky * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
-    jitter, least, most = np.sqrt(
-        np.maximum([total - measured, low - measured, high - measured], 0.0)
-    ).tolist()
+    jitter, least, most = spread_beyond(total, measured, freedom)
     std = total * np.sqrt(2.0 / freedom)
     return JitterEstimate(
         jitter_samples=jitter,
@@ -88,6 +82,19 @@ def estimate_jitter(
         drift=float(line[0]) if len(line) > 1 else 0.0,
         quality=quality,
     )
+
+
+def spread_beyond(total: float, measured: float, freedom: int) -> tuple[float, float, float]:
+    """Standard deviation, and its 95 % interval by chi-square, of what scatters with a variance `total`, of which the
+    measurement's part is `measured`; 0 where that may be all."""
+    unlucky = np.array(
+        [total, max(total, measured)]
+    )  # less than the measurement's part is luck: it bounds nothing
+    low, high = unlucky * freedom / scipy.stats.chi2.ppf([0.975, 0.025], freedom)
+    value, least, most = np.sqrt(
+        np.maximum([total - measured, low - measured, high - measured], 0.0)
+    ).tolist()
+    return value, least, most
 
 
 def _drift(delays: FloatArray, times: FloatArray) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, t
+from scipy.stats import t
 
 from calibration.bench import STARTS
+from calibration.jitter import spread_beyond
 from calibration.profile import at_most, interval
 from calibration.turns import BACK
 from radio.capture import Capture
@@ -39,10 +40,7 @@ def estimate_starts(waits_s: NDArray[np.float64], stds_s: NDArray[np.float64]) -
     mean, variance = float(waits_s.mean()), float(waits_s.var(ddof=1))
     measured = float(np.mean(stds_s**2))
     reach = float(t.ppf(0.975, count - 1)) * math.sqrt(variance / count)
-    # less than the measurement's part is luck: it bounds nothing
-    totals = np.array([variance, variance, max(variance, measured)])
-    totals[1:] *= (count - 1) / chi2.ppf([0.975, 0.025], count - 1)
-    jitter, low, high = np.sqrt(np.maximum(totals - measured, 0.0)).tolist()
+    jitter, low, high = spread_beyond(variance, measured, count - 1)
     return StartEstimate(
         wait_s=mean,
         wait_interval_s=(mean - reach, mean + reach),
